@@ -12,6 +12,7 @@ import pytest
 from kafila.core.resources import Key
 from kafila.core.values import Object
 from kafila.placement import constants
+from kafila.registry.context import DeleteOptions
 from kafila.store.interface import Transaction, Write
 from tests.integration.reconcile.conftest import Lab
 from tests.integration.reconcile.test_exported_services import (
@@ -260,3 +261,46 @@ async def test_more_slices_than_are_collected(lab: Lab, monkeypatch: pytest.Monk
     await lab.rest()
     assert len([each for each in lab.list("Work") if constants.ENDPOINTSLICE_NAME in each["metadata"]["labels"]]) == 2
     assert "2 EndpointSlices of this cluster are collected already" in refusals(lab)[0]
+    before = imported(lab)
+    assert len(before) == 2
+    await gone(lab, "m1", *(name.removeprefix("imported-m1-") for name in before))
+    await lab.until(lambda: len(imported(lab) - before) == 2, "those for which there was no room")
+
+
+async def gone(lab: Lab, member: str, *names: str) -> None:
+    for name in names:
+        await lab.members[member].registry.delete(lab.kind("EndpointSlice"), "default", name, DeleteOptions())
+
+
+async def test_more_slices_than_are_taken_whoever_collects_them(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In pull mode it is the cluster's own agent that collects."""
+    from kafila.reconcile.karmada.services import taken
+
+    monkeypatch.setattr(taken, "MOST", 2)
+    await lab.create(shared(("m1",), ("m2",)))
+    for number in range(4):
+        await in_member(lab, "m1", endpoint_slice(f"web-{number}"))
+
+    def collected() -> int:
+        return len([each for each in lab.list("Work") if constants.ENDPOINTSLICE_NAME in each["metadata"]["labels"]])
+
+    def brought() -> set[str]:
+        there = {each["metadata"]["name"] for each in lab.list("EndpointSlice", lab.members["m2"].registry)}
+        return {name for name in there if name.startswith("m1-")}
+
+    await lab.until(lambda: collected() == 5 and refusals(lab) and refusals(lab, "MultiClusterService"))
+    await lab.rest()
+    told = "EndpointSlices of cluster m1 are not taken: 2 of this cluster are taken already"
+    assert (refusals(lab), refusals(lab, "MultiClusterService")) == ([told], [told])
+    before = imported(lab)
+    assert len(before) == 2
+    at_consumer = brought()
+    assert len(at_consumer) == 2
+    await lab.controllers_stop()  # whoever leads next takes the same
+    await lab.restart()
+    await lab.rest()
+    assert (imported(lab), brought()) == (before, at_consumer)
+    here = {name.removeprefix("imported-m1-") for name in before}
+    await gone(lab, "m1", *(here | {name.removeprefix("m1-") for name in at_consumer}))
+    await lab.until(lambda: imported(lab) and not imported(lab) & before, "others have their places")
+    await lab.until(lambda: brought() and not brought() & at_consumer)

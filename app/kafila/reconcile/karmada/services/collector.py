@@ -36,8 +36,8 @@ from kafila.registry.threads import in_thread
 from kafila.watch import Entry
 
 from .index import Service, ServiceWorks
+from .taken import MOST
 
-MOST: Final = 20_000  # slices collected from one member
 WRITES: Final = 200.0  # a second, of the Works of one member's slices
 BURST: Final = 2000
 AGAIN: Final = 0.1  # seconds
@@ -78,6 +78,7 @@ class SliceCollector:
         self._names: dict[str, Name] = {}  # of slices in the member, by the names of their Works
         self._slices: dict[tuple[str, str], set[Name]] = {}  # by namespace and service
         self._told: dict[str, str] = {}  # why a slice was refused, by the name of its Work
+        self._too_many: dict[str, None] = {}  # Works of slices for which there was no room
         self._bucket = TokenBucket(WRITES, BURST)
         self.queue: WorkQueue[Task] = WorkQueue(
             f"endpointslice-collect/{self.cluster}",
@@ -148,6 +149,7 @@ class SliceCollector:
         for table in (self._names, self._slices, self._told):
             table.clear()
         self._late.clear()
+        self._too_many.clear()
 
     async def _await_list(self, informer: Informer) -> None:
         """What the list does not have is gone."""
@@ -188,6 +190,10 @@ class SliceCollector:
             await self._follow()
         else:
             await self._write(task)
+            if self._too_many and self._works.count_in(self.space) < MOST:  # one of those has room now
+                work = next(iter(self._too_many))
+                del self._too_many[work]
+                self.queue.add(work, background=True)
 
     async def _load(self, service: Service) -> None:
         """Lists the slices of a service that is asked for now, and was not before. Raises StatusError, Unreachable."""
@@ -251,6 +257,7 @@ class SliceCollector:
             why = await in_thread(len(seen), lambda: self._invalid(found.slice))
             if not why and entry is None and self._works.count_in(self.space) >= MOST:
                 why = f"{MOST} EndpointSlices of this cluster are collected already"
+                self._too_many[work] = None
         if why:
             asked_by = []
         self._tell(work, name, found, why)

@@ -40,6 +40,7 @@ from .failures import Failures
 from .index import ServiceWorks
 from .multi_cluster_services import MCS, write_condition
 from .portions import Portions
+from .taken import TakenSlices, refusal
 from .usable import UsableClusters
 
 DISPATCHED: Final = Counter(
@@ -70,6 +71,7 @@ class EndpointSliceDispatch(QueueController[Key]):
         self._copies = Copies()
         self._said: dict[Key, dict[str, tuple[str, str]]] = {}  # by MultiClusterService and cluster
         self._failures = Failures()
+        self._taken = TakenSlices()
         cache = registry.cache
         cache.listen(WORKS, self._observe)
         cache.listen(MCS, self._observe_service)
@@ -83,7 +85,9 @@ class EndpointSliceDispatch(QueueController[Key]):
                 self._copies.put(entry.key, copy_of(entry))
             elif _concerns(entry):
                 self.queue.add(entry.key, background=True)
+        self._taken.clear()
         for key in self._copies.all_sources():
+            self._taken.admit(key)  # who has a place keeps it
             self.queue.add(key, background=True)
 
     # -- what happens --------------------------------------------------------------------------------------------------
@@ -136,10 +140,16 @@ class EndpointSliceDispatch(QueueController[Key]):
         found = slice_in(work) if work is not None else None
         mcs = self._service_of(key, entry, found)
         if mcs is None or found is None or entry is None:
-            for copy in self._copies.of(key):
-                await self._delete(copy)
+            await self._take_back(key)
             await self._let_go(entry, work)
-            await self._not_in_the_way(key, None)
+            if (other := self._taken.release(key)) is not None:
+                self.queue.add(other, background=True)
+            return
+        if not self._taken.admit(key):
+            await self._take_back(key)
+            if self._taken.is_news(key, Key(MCS, mcs["metadata"]["namespace"], mcs["metadata"]["name"])):
+                text = refusal(constants.cluster_of(key.namespace))
+                self._recorder.event(mcs, "Warning", constants.EVENT_ENDPOINTSLICE_REFUSED, text, _SOURCE)
             return
         if self._ending_only:
             return
@@ -212,6 +222,11 @@ class EndpointSliceDispatch(QueueController[Key]):
             return known.name
         free = self._registry.cache.get(WORKS, space, key.name) is None
         return key.name if free else own_dispatched_name(found, provider)
+
+    async def _take_back(self, source: Key) -> None:
+        for copy in self._copies.of(source):
+            await self._delete(copy)
+        await self._not_in_the_way(source, None)
 
     async def _let_go(self, entry: Entry | None, work: Work | None) -> None:
         if entry is None or work is None or constants.FINALIZER_MCS_DISPATCH not in (entry.meta.finalizers or ()):

@@ -29,6 +29,7 @@ from kafila.registry.decoding import decode_object
 from kafila.watch import Entry, Event, needles
 
 from .index import Service, ServiceWorks
+from .taken import TakenSlices, refusal
 
 SLICES: Final = "endpointslices.discovery.k8s.io"
 EXPORTS: Final = "serviceexports.multicluster.x-k8s.io"
@@ -62,6 +63,7 @@ class EndpointSlices(QueueController[Key]):
         self._slices: dict[Key, set[Key]] = {}  # in the control plane, by Work
         self._ports: dict[Key, Ports] = {}  # by Work
         self._told: dict[Key, str] = {}  # what is in the way of a Work's slice
+        self._taken = TakenSlices()
         registry.cache.listen(WORKS, self._observe)
         registry.cache.listen(SLICES, self._observe_slice)
         registry.cache.listen(EXPORTS, self._observe_export)
@@ -74,6 +76,9 @@ class EndpointSlices(QueueController[Key]):
             work = _work_of(entry)
             if work is not None:
                 self._slices.setdefault(work, set()).add(entry.key)
+        self._taken.clear()
+        for key in self._slices:  # who has a place keeps it
+            self._taken.admit(key)
         concerned = {entry.key for entry in self._registry.cache.resource(WORKS).entries() if _concerns(entry)}
         for key in concerned | self._slices.keys():
             self.queue.add(key, background=True)
@@ -125,6 +130,11 @@ class EndpointSlices(QueueController[Key]):
         entry = self._registry.cache.get(*key)
         work = self._kinds.read_work(entry) if entry is not None else None
         wanted = self._wanted(key, entry, work)
+        if wanted is not None and not self._taken.admit(key):
+            wanted = None
+            self._refuse(key, entry)
+        elif wanted is None and (other := self._taken.release(key)) is not None:
+            self.queue.add(other, background=True)
         for found in sorted(self._slices.get(key, ())):
             if wanted is None or found != _key_of(wanted):
                 await self._delete(found)
@@ -197,6 +207,15 @@ class EndpointSlices(QueueController[Key]):
         if self._told.get(key) != text:
             self._told[key] = text
             self._recorder.event(work, "Warning", constants.EVENT_ENDPOINTSLICE_REFUSED, text)
+
+    def _refuse(self, key: Key, entry: Entry | None) -> None:
+        labels = (entry.meta.labels or {}) if entry is not None else {}
+        where = labels.get(constants.ENDPOINTSLICE_NAMESPACE, ""), labels.get(constants.ENDPOINTSLICE_NAME, "")
+        about = Key(EXPORTS, *where)
+        export = self._registry.cache.get(*about)
+        if export is not None and self._taken.is_news(key, about):
+            text, obj = refusal(constants.cluster_of(key.namespace)), decode_entry(self._export_kind, export)
+            self._recorder.event(obj, "Warning", constants.EVENT_ENDPOINTSLICE_REFUSED, text)
 
     # -- ports ---------------------------------------------------------------------------------------------------------
 
