@@ -188,6 +188,34 @@ async def test_the_end_gives_all_back(gated: Lab) -> None:
     assert gated.get("Work", constants.work_name("MultiClusterService", "web", "default"), "karmada-es-m1") == {}
 
 
+@pytest.mark.parametrize("which", ["resourcebindings", "services"])
+async def test_what_could_not_be_given_back_is_given_back_later(gated: Lab, which: str) -> None:
+    await offered(gated, "m1")
+    await gated.create(shared())
+    await gated.until(lambda: gated.in_member("m2", "EndpointSlice", "m1-web-abcde"))
+    await gated.rest()
+    await unchangeable(gated, which)
+    await gated.delete("MultiClusterService", "web")
+    await gated.until(
+        lambda: any("failed to delete service work" in told[2] for told in gated.events("MultiClusterService", "web"))
+    )
+    await gated.delete("ValidatingAdmissionPolicyBinding", "unchangeable", "")
+    await gated.until(lambda: not gated.get("MultiClusterService", "web"))
+    assert "labels" not in gated.get("Service", "web")["metadata"]
+    binding = gated.get("ResourceBinding", "web-service")
+    assert binding["metadata"]["labels"].keys() == {"resourcebinding.karmada.io/permanent-id"}
+
+
+async def unchangeable(lab: Lab, resource: str) -> None:
+    rule = {"apiGroups": ["*"], "apiVersions": ["*"], "operations": ["UPDATE"], "resources": [resource]}
+    api = {"apiVersion": "admissionregistration.k8s.io/v1", "metadata": {"name": "unchangeable"}}
+    validations = [{"expression": "false", "message": "not now"}]
+    spec = {"matchConstraints": {"resourceRules": [rule]}, "validations": validations}
+    await lab.create({**api, "kind": "ValidatingAdmissionPolicy", "spec": spec})
+    bound = {"policyName": "unchangeable", "validationActions": ["Deny"]}
+    await lab.create({**api, "kind": "ValidatingAdmissionPolicyBinding", "spec": bound})
+
+
 async def test_a_policy_lets_go_of_the_service_and_may_have_it_again(gated: Lab) -> None:
     await offered(gated, "m1")
     select = [{"apiVersion": "v1", "kind": "Service", "name": "web"}]

@@ -165,15 +165,17 @@ class MultiClusterServices(QueueController[Key]):
         )
 
     async def _give_back(self, key: Key, mcs: Object) -> None:
+        """Its binding first: once the Service says that nobody is in charge, nobody would look for that."""
         service = self._registry.cache.get(SERVICES, key.namespace, key.name)
-        if service is None or not is_claimed_by(decode_entry(self._services, service), mcs):
+        if service is None:
             return
         template = decode_entry(self._services, service)
         binding = self._registry.cache.get(*binding_key(self._registry.cache, identity(template)))
-        await self._registry.modify(self._services, key.namespace, key.name, given_back, OPTIONS)
-        if binding is not None:
+        if binding is not None and is_claimed_by(self._kinds.read_binding(binding), mcs):
             kind = self._kinds.binding
             await self._registry.modify(kind, key.namespace, binding.key.name, released_binding, OPTIONS)
+        if is_claimed_by(template, mcs):
+            await self._registry.modify(self._services, key.namespace, key.name, given_back, OPTIONS)
 
     async def _take_back(self, key: Key, kept: frozenset[str]) -> None:
         """Clusters that are no providers, or no more: neither their Works nor their slices stay."""
