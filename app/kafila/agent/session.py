@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -141,12 +141,16 @@ class Session:
         options, plane = self._options, self._plane
         identity = (await self._member.get(resource_path("v1", "namespaces", name="kube-system")))["metadata"]["uid"]
         secrets = await self._report_secrets() if options.report_secrets else {}
+        references = {field: _reference(secret) for field, secret in secrets.items()}
         found = await plane.find(f"{CLUSTERS}/{options.name}")
         if found is not None:
             if found["spec"].get("id") not in (None, "", identity):
                 raise JoinError(f"another cluster is registered as {options.name}: its ID is {found['spec']['id']}")
+            for field in sorted(references.keys() - found["spec"].keys()):  # an agent may not write its Cluster
+                log.warning("the Cluster does not name the Secret", field=f"spec.{field}", secret=references[field])
+            await self._own(found, secrets.values())
             return found
-        spec: Object = {"syncMode": "Pull", "id": identity, "apiEndpoint": options.endpoint, **secrets}
+        spec: Object = {"syncMode": "Pull", "id": identity, "apiEndpoint": options.endpoint, **references}
         optional = {
             "provider": options.provider,
             "region": options.region,
@@ -157,38 +161,48 @@ class Session:
         spec |= {field: value for field, value in optional.items() if value}
         head = {"apiVersion": CLUSTER_API, "kind": "Cluster", "metadata": {"name": options.name}}
         cluster = await plane.create(CLUSTERS, {**head, "spec": spec})
-        owner = {"apiVersion": CLUSTER_API, "kind": "Cluster", "name": options.name, "uid": cluster["metadata"]["uid"]}
-        owner |= {"controller": True, "blockOwnerDeletion": True}
-        for reference in secrets.values():
-            path = resource_path("v1", "secrets", reference["namespace"], reference["name"])
-            await plane.patch(path, {"metadata": {"ownerReferences": [owner]}})
+        await self._own(cluster, secrets.values())
         return cluster
 
+    async def _own(self, cluster: Object, secrets: Iterable[Object]) -> None:
+        """They go with the Cluster. That may have been made by an agent that was cut short."""
+        owner = {"apiVersion": CLUSTER_API, "kind": "Cluster", "name": self._options.name}
+        owner |= {"uid": cluster["metadata"]["uid"], "controller": True, "blockOwnerDeletion": True}
+        for secret in secrets:
+            metadata = secret["metadata"]
+            owners = metadata.get("ownerReferences") or []
+            if any(each.get("uid") == owner["uid"] for each in owners):
+                continue
+            path = resource_path("v1", "secrets", metadata["namespace"], metadata["name"])
+            others = [each for each in owners if each.get("kind") != "Cluster"]  # an earlier one of that name is gone
+            await self._plane.patch(path, {"metadata": {"ownerReferences": [*others, owner]}})
+
     async def _report_secrets(self) -> Object:
-        """What users of the proxy reach the cluster with. References of the Cluster to it."""
+        """What users of the proxy reach the cluster with: Secrets, by the field of the Cluster that names them."""
         options = self._options
         token, authority, impersonator = await obtain_credentials(self._member, options.name, options.cluster_namespace)
         wanted = {
             "impersonatorSecretRef": (f"{options.name}-impersonator", {"token": impersonator.encode()}),
             "secretRef": (options.name, {"token": token.encode(), "caBundle": authority}),
         }
-        references = {}
-        for field, (name, data) in wanted.items():
-            await self._write_secret(name, {key: base64.b64encode(value).decode() for key, value in data.items()})
-            references[field] = {"namespace": options.cluster_namespace, "name": name}
-        return references
+        return {
+            field: await self._write_secret(
+                name, {key: base64.b64encode(value).decode() for key, value in data.items()}
+            )
+            for field, (name, data) in wanted.items()
+        }
 
-    async def _write_secret(self, name: str, data: dict[str, str]) -> None:
+    async def _write_secret(self, name: str, data: dict[str, str]) -> Object:
         namespace = self._options.cluster_namespace
         collection = resource_path("v1", "secrets", namespace)
         metadata = {"name": name, "namespace": namespace, "labels": dict(SYSTEM_LABELS)}
         secret = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data}
         try:
-            await self._plane.create(collection, secret)
+            return await self._plane.create(collection, secret)
         except StatusError as error:
             if not error.is_already_exists:
                 raise
-            await self._plane.patch(f"{collection}/{name}", {"data": data})
+            return await self._plane.patch(f"{collection}/{name}", {"data": data})
 
     # -- what is renewed -------------------------------------------------------------------------------------------------
 
@@ -265,6 +279,10 @@ class Session:
         for key, value in data.items():
             if own in base64.b64decode(value):  # it is ours, and not another agent's
                 await self._member.patch(path, {"data": {key: base64.b64encode(kubeconfig.encode()).decode()}})
+
+
+def _reference(secret: Object) -> Object:
+    return {field: secret["metadata"][field] for field in ("namespace", "name")}
 
 
 async def _stop_controllers(connection: MemberConnection) -> None:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 import pytest
+import structlog
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -18,6 +19,7 @@ from kafila.agent.session import AgentOptions, Renewed, Session
 from kafila.core.errors import StatusError
 from kafila.core.values import Object
 from kafila.members.client import MemberClient
+from kafila.members.transport import Unreachable
 from kafila.settings.federation import FederationOptions
 
 
@@ -80,3 +82,84 @@ async def test_a_new_certificate_is_used_also_where_the_secret_may_not_be_writte
     certificate = due_certificate()
     member = Member(certificate, StatusError(403, "Forbidden", "not yours"))
     assert await renewed(member, certificate, monkeypatch) == 1
+
+
+class Plane:
+    """Its objects, by their paths; ``away``: how many patches of owners it does not answer."""
+
+    def __init__(self, away: int = 0) -> None:
+        self.away = away
+        self.objects: dict[str, Object] = {}
+
+    async def find(self, path: str) -> Object | None:
+        return self.objects.get(path)
+
+    async def create(self, path: str, obj: Object) -> Object:
+        where = f"{path}/{obj['metadata']['name']}"
+        if where in self.objects:
+            raise StatusError(409, "AlreadyExists", "it is there")
+        obj["metadata"]["uid"] = f"uid-{len(self.objects)}"
+        self.objects[where] = obj
+        return obj
+
+    async def patch(self, path: str, patch: Object) -> Object:
+        if "metadata" in patch:
+            if self.away:
+                self.away -= 1
+                raise Unreachable("gone", sent=False)
+            self.objects[path]["metadata"].update(patch["metadata"])
+        return self.objects[path]
+
+    def owners(self) -> list[str]:
+        """Of its Secrets."""
+        found = [obj for obj in self.objects.values() if obj["kind"] == "Secret"]
+        return [each["uid"] for obj in found for each in obj["metadata"].get("ownerReferences") or ()]
+
+    @property
+    def cluster(self) -> Object:
+        return next(obj for obj in self.objects.values() if obj["kind"] == "Cluster")
+
+
+class KubeSystem:
+    async def get(self, path: str) -> Object:
+        return {"metadata": {"uid": "id"}}
+
+
+async def register(plane: Plane, monkeypatch: pytest.MonkeyPatch, **options: Any) -> None:
+    async def obtain(*arguments: Any) -> tuple[str, bytes, str]:
+        return "token", b"authority", "impersonator"
+
+    monkeypatch.setattr(session, "obtain_credentials", obtain)
+    clients = cast(MemberClient, plane), cast(MemberClient, KubeSystem())
+    made = AgentOptions("edge", "https://edge", **options)
+    await Session(*clients, b"", made, FederationOptions(), lambda *pair: "")._register()
+
+
+async def test_secrets_get_their_owner_though_registering_was_cut_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    plane = Plane(away=1)
+    with pytest.raises(Unreachable):
+        await register(plane, monkeypatch)
+    for _ in range(2):  # also when it starts again
+        await register(plane, monkeypatch)
+        assert plane.owners() == [plane.cluster["metadata"]["uid"]] * 2
+
+
+async def test_secrets_of_an_earlier_cluster_are_the_new_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    plane = Plane()
+    await register(plane, monkeypatch)
+    earlier = plane.cluster["metadata"]["uid"]
+    plane.cluster["metadata"]["uid"] = "later"
+    await register(plane, monkeypatch)
+    assert earlier != "later"
+    assert plane.owners() == ["later"] * 2
+
+
+async def test_secrets_that_are_reported_later_have_an_owner_and_it_is_said_that_nobody_names_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    plane = Plane()
+    await register(plane, monkeypatch, report_secrets=False)
+    with structlog.testing.capture_logs() as logs:
+        await register(plane, monkeypatch)
+    assert plane.owners() == [plane.cluster["metadata"]["uid"]] * 2
+    assert [line["field"] for line in logs] == ["spec.impersonatorSecretRef", "spec.secretRef"]
