@@ -15,6 +15,8 @@ from kafila.api.meta import build_shell
 from kafila.api.proxy import MemberProxy
 from kafila.authorization import build, follow
 from kafila.core.values import Object
+from kafila.members.client import MemberClient
+from kafila.reconcile.karmada.member.manager import MemberConnection
 from kafila.reconcile.karmada.search import controller
 from kafila.registry import SYSTEM_ADMIN, Options, User
 from kafila.registry.context import DeleteOptions
@@ -331,6 +333,23 @@ async def test_what_another_process_took_is_taken_back_by_who_leads(
     await plane.put("m1", "later")
     expected = [("m1", "everywhere"), ("m2", "everywhere"), ("m1", "in-m1"), ("m2", "in-m2"), ("m1", "later")]
     await plane.holds(f"{PROXY}{MAPS}", *expected, ("m1", "seen-by-nobody"))
+
+
+async def test_a_cluster_that_is_reached_in_another_way_is_followed_on(plane: Plane) -> None:
+    """From pull to push mode: the new connection may be there before the one through the tunnel has ended."""
+    lab = plane.lab
+    search = lab.queue("search")._reconcile.__self__
+    old = search._connections["m1"]
+    client = MemberClient("m1", transport=lab._transport(lab.get("Cluster", "m1")))
+    new = MemberConnection(client, old._reached_by)
+    search.connected(new)
+    await lab.rest()
+    await search.disconnected(old)
+    await plane.put("m1", "later")
+    expected = [("m1", "everywhere"), ("m2", "everywhere"), ("m1", "in-m1"), ("m2", "in-m2"), ("m1", "later")]
+    await plane.holds(f"{PROXY}{MAPS}", *expected)
+    await search.disconnected(old)  # of another one's followers it ends none
+    assert search._followers["/v1/configmaps", "m1"].goes_over(new.client)
 
 
 # -- rights ------------------------------------------------------------------------------------------------------------

@@ -116,15 +116,18 @@ class SearchController(QueueController[Key]):
     async def disconnected(self, connection: MemberConnection) -> None:
         if self._connections.get(connection.name) is connection:
             del self._connections[connection.name]
-        for resource, cluster in list(self._followers):
-            if cluster == connection.name:
-                await self._unfollow(resource, cluster)
+        for (resource, cluster), follower in list(self._followers.items()):
+            if cluster == connection.name and follower.goes_over(connection.client):
+                await self._unfollow(resource, cluster, follower)
+        self.queue.add(
+            Key(CLUSTERS, "", connection.name)
+        )  # there may be another connection, which has waited for the end of this one
 
-    async def _unfollow(self, resource: str, cluster: str) -> None:
-        follower = self._followers.pop((resource, cluster), None)
-        if follower is not None:
-            await follower.stop()
+    async def _unfollow(self, resource: str, cluster: str, follower: Follower) -> None:
+        if self._followers.get((resource, cluster)) is follower:
+            del self._followers[resource, cluster]
             FOLLOWED.labels(resource, cluster).set(0)
+        await follower.stop()
 
     # -- reconciling ---------------------------------------------------------------------------------------------------
 
@@ -145,11 +148,11 @@ class SearchController(QueueController[Key]):
     async def _follow(self, name: str) -> None:
         """Raises StoreUnavailable: it is tried again."""
         selected = self._wanted(name)
-        for resource, cluster in list(self._followers):
+        for (resource, cluster), follower in list(self._followers.items()):
             if cluster == name:
-                found, follower = selected.get(resource), self._followers[resource, cluster]
+                found = selected.get(resource)
                 if found is None or found.namespaces != follower.target.namespaces or follower.ended:
-                    await self._unfollow(resource, cluster)
+                    await self._unfollow(resource, cluster, follower)
         for state in await self._cache.resources(cluster=name):
             if state.resource not in selected:
                 await self._drop(state)
@@ -199,7 +202,9 @@ class SearchController(QueueController[Key]):
         """What was kept of clusters that left while nobody led."""
         for state in await self._cache.resources():
             if state.resource not in self._wanted(state.cluster):
-                await self._unfollow(state.resource, state.cluster)
+                follower = self._followers.get((state.resource, state.cluster))
+                if follower is not None:
+                    await self._unfollow(state.resource, state.cluster, follower)
                 await self._drop(state)
 
     async def _forget(self) -> None:

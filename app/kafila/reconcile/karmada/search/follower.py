@@ -86,6 +86,9 @@ class Follower:
     def synced(self) -> bool:
         return self.state is not None and self.state.version > 0
 
+    def goes_over(self, client: MemberClient) -> bool:
+        return self._client is client
+
     async def stop(self) -> None:
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
