@@ -166,7 +166,7 @@ class Session:
 
     async def _own(self, cluster: Object, secrets: Iterable[Object]) -> None:
         """They go with the Cluster. That may have been made by an agent that was cut short."""
-        owner = {"apiVersion": CLUSTER_API, "kind": "Cluster", "name": self._options.name}
+        owner: Object = {"apiVersion": CLUSTER_API, "kind": "Cluster", "name": self._options.name}
         owner |= {"uid": cluster["metadata"]["uid"], "controller": True, "blockOwnerDeletion": True}
         for secret in secrets:
             metadata = secret["metadata"]
