@@ -6,11 +6,13 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
+import pytest
 from prometheus_client import REGISTRY
 
 from kafila.core.metadata import ANNOTATIONS_LIMIT
 from kafila.core.values import Object
 from kafila.placement.withdrawal import APPROVED, waiting
+from kafila.reconcile.karmada.failover import eviction_guard
 
 Lab = Any
 TAINT = {"key": "broken", "value": "disk", "effect": "NoExecute"}
@@ -62,6 +64,28 @@ async def test_too_many_objects_wait(make_lab: Any) -> None:
         await lab.until(lambda: placed(lab) == [["m1"]] * 3)
         told = ("Normal", "WithdrawalApproved", "What waited is carried out", 1)
         await lab.until(lambda: told in lab.events("Cluster", "m2"))
+
+
+async def test_what_tolerates_a_taint_no_more_is_counted_too(make_lab: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(eviction_guard, "AGAIN", 0.0)
+    monkeypatch.setattr(eviction_guard, "SHARE", 0)
+    async with guarded(make_lab, "m1", "m2", eviction_max_objects=2) as lab:
+        tolerations = [{"key": "broken", "operator": "Exists", "effect": "NoExecute"}]
+        await lab.change(
+            "PropagationPolicy", "policy", lambda obj: obj["spec"]["placement"].update(clusterTolerations=tolerations)
+        )
+        select = [{"apiVersion": "v1", "kind": "ConfigMap", "name": "other"}]
+        await lab.create(lab.policy("others", "m1", "m2", select=select))
+        await lab.create(lab.config("other"))
+        await lab.until(lambda: lab.in_clusters("ConfigMap", "other") == ["m1", "m2"])
+        await lab.rest()
+        await taint(lab, "m2", TAINT)
+        await lab.until(lambda: sorted(lab.placed("other-configmap")) == ["m1"])
+        assert placed(lab) == [["m1", "m2"]] * 3
+        await lab.change("PropagationPolicy", "policy", lambda obj: obj["spec"]["placement"].pop("clusterTolerations"))
+        await lab.until(lambda: waiting(lab.get("Cluster", "m2")))  # though they come one after the other
+        await lab.rest()
+        assert sum(each == ["m1", "m2"] for each in placed(lab)) >= 2
 
 
 async def test_too_many_clusters_wait_and_go_on_when_one_is_well_again(make_lab: Any) -> None:

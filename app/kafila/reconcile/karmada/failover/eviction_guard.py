@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Final, final
 
+from kafila.core.resources import Key
 from kafila.placement.failover.taints import no_execute
 from kafila.placement.spec import target_names
 from kafila.placement.types import Binding, Cluster
@@ -17,6 +17,8 @@ from kafila.reconcile.karmada.kinds import BINDINGS, CLUSTER_BINDINGS, stored_bi
 from kafila.reconcile.karmada.withdrawals import EVENT_APPROVED, hold
 from kafila.registry import Registry
 
+AGAIN: Final = 5.0  # seconds between two counts of the same taints, at least
+SHARE: Final = 10  # and so many times as long as the last one took
 AT_ONCE: Final = 50  # bindings that are read before others get their turn
 _Tainted = frozenset[tuple[str, int]]  # names of clusters and their generations
 
@@ -39,13 +41,19 @@ class EvictionGuard:
         self._leaves = leaves
         self._limits = limits
         self._of: _Tainted | None = None  # what was counted
-        self._counts: Mapping[str, int] = {}
+        self._leaving: dict[str, set[Key]] = {}  # bindings that leave, and that have left, by the name of the cluster
+        self._is_stale = False  # bindings have come to tainted clusters, or tolerate less, since
+        self._next = 0.0  # when it may be counted anew, by the event loop's clock
         self._counting = asyncio.Lock()
         self._held: set[str] = set()
 
     def clear(self) -> None:
-        self._of, self._counts = None, {}
+        self._of, self._leaving = None, {}
         self._held.clear()
+
+    def binding_changed(self) -> None:
+        """It is in a tainted cluster."""
+        self._is_stale = True
 
     def release(self, name: str) -> bool:
         """It is to be asked about once more; whether it was held."""
@@ -83,10 +91,10 @@ class EvictionGuard:
         return True
 
     def _is_exceeded(self, name: str) -> bool:
-        return self._limits.exceeded(self._counts.get(name, 0), len(self._counts))
+        return self._limits.exceeded(len(self._leaving.get(name, ())), len(self._leaving))
 
     async def _hold(self, name: str, cluster: Cluster) -> None:
-        objects, emptied = self._counts.get(name, 0), len(self._counts)
+        objects, emptied = len(self._leaving.get(name, ())), len(self._leaving)
         others = f"; {emptied} clusters are to be emptied at once" if emptied > 1 else ""
         text = f"{objects} objects leave {name} for its taints{others}"
         self._held.add(name)  # before it is told: an approval that comes while that is written releases it
@@ -101,17 +109,28 @@ class EvictionGuard:
         self._recorder.event(cluster, "Normal", EVENT_APPROVED, "What waited is carried out")
 
     async def _count(self) -> None:
-        """What leaves each cluster, in one pass over all bindings; anew when another cluster is tainted, or one no more."""
+        """What leaves each cluster, in one pass over all bindings; anew when another cluster is tainted, or one no more, and now and
+        then when bindings have changed. What has left since the taints are what they are is counted along, else all could leave one by one.
+        """
         tainted = {name: cluster for name, cluster in self._clusters.by_name.items() if no_execute(cluster)}
         of: _Tainted = frozenset((name, generation(cluster)) for name, cluster in tainted.items())
-        if of == self._of:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        if of == self._of and not (self._is_stale and began >= self._next):
             return
-        found: Counter[str] = Counter()
+        self._is_stale = False
+        found: dict[str, set[Key]] = {}
         entries = [e for each in (BINDINGS, CLUSTER_BINDINGS) for e in self._registry.cache.resource(each).entries()]
         for index, entry in enumerate(entries):
             if index % AT_ONCE == AT_ONCE - 1:
                 await asyncio.sleep(0)
             binding = stored_binding(entry)
             for name in target_names(binding["spec"]) & tainted.keys():
-                found[name] += self._leaves(binding, tainted[name])
-        self._of, self._counts = of, +found
+                if self._leaves(binding, tainted[name]):
+                    found.setdefault(name, set()).add(entry.key)
+        if of == self._of:
+            for name, left in self._leaving.items():
+                found.setdefault(name, set()).update(left)
+        self._of, self._leaving = of, found
+        ended = loop.time()
+        self._next = ended + max(AGAIN, SHARE * (ended - began))

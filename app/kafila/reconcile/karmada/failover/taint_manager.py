@@ -156,6 +156,7 @@ class TaintManager(QueueController[Stay]):
         for cluster in self._clusters.by_name.values():
             name = cluster["metadata"]["name"]
             if no_execute(cluster) and event.new.mentions(needles.field("name", name)):
+                self._guard.binding_changed()
                 self.queue.add(Stay(event.key, name))
 
     async def _reconcile(self, stay: Stay) -> None:
