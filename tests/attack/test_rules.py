@@ -2,31 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import pytest
-import pytest_asyncio
 
 from kafila.catalog.builtin.validation.apiextensions import MOST_RULES
-from kafila.catalog.catalog import Catalog
 from kafila.catalog.custom.strategy import SLOW
 from kafila.core.values import Object
-from tests.integration.api.conftest import Api
-from tests.integration.api.test_custom_resources import CRDS, WIDGETS, Server, definition, widget
+from tests.integration.api.test_custom_resources import CRDS, WIDGETS, Server, definition, server, widget
 
-
-@pytest_asyncio.fixture
-async def server() -> AsyncIterator[Server]:
-    api = Api()
-    api.registry.catalog = Catalog(api.registry.catalog)  # nobody else's
-    await api.open()
-    made = Server(api)
-    await made.definitions.start()
-    await made.controller.start()
-    yield made
-    await made.controller.stop()
-    await made.definitions.stop()
-    await api.close()
+__all__ = ["server"]
 
 
 def with_rules(*rules: Object) -> Object:

@@ -6,7 +6,7 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,9 @@ from kafila.placement.interpreter.sources import Script
 from kafila.reconcile.interpreter.confinement import ADDRESS_SPACE
 from kafila.reconcile.interpreter.scripting import Scripting
 from kafila.reconcile.interpreter.worker import LARGEST_REPLY, LENGTH, Reply, Request
+from tests.integration.reconcile.test_scripting import scripting
+
+__all__ = ["scripting"]
 
 OBJ: dict[str, Any] = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}}
 HOARD = "local t = {} while true do t[#t + 1] = {{{}}} end"
@@ -147,15 +150,6 @@ def test_memory_is_given_back_between_scripts() -> None:
     requests = [asked(f"pcall(function() {HOARD} end) return {number}") for number in range(12)]
     assert len(requests) * (64 << 20) > ADDRESS_SPACE
     assert [reply.results for reply in in_a_worker(*requests)] == [[("number", number)] for number in range(12)]
-
-
-@pytest.fixture
-async def scripting() -> AsyncIterator[Scripting]:
-    found = Scripting()
-    try:
-        yield found
-    finally:
-        await found.stop()
 
 
 def _pids(scripting: Scripting) -> Sequence[int]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import shutil
 import tempfile
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,6 @@ import pytest
 from kafila.core.resources import Key
 from kafila.store.embedded import EmbeddedPostgres
 from kafila.store.interface import Compacted, Row, StoredObject, Transaction, Write
-from kafila.store.migrate import upgrade
 from kafila.store.postgres import PostgresStore
 from kafila.store.timeline import RAISE
 
@@ -71,14 +69,6 @@ class Backup:
         shutil.rmtree(self._server.root / "data")
         await _copy(self._copy / "data", self._server.root / "data")
         await self._server.start()
-
-
-@pytest.fixture
-async def server(server_folder: Path) -> AsyncIterator[EmbeddedPostgres]:
-    server = EmbeddedPostgres(server_folder)
-    await upgrade(await server.start())
-    yield server
-    await server.stop()
 
 
 @pytest.mark.parametrize("reused", [False, True])

@@ -6,14 +6,12 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import asyncpg
 import pytest
 
 from kafila.store.embedded import EmbeddedPostgres
-from kafila.store.migrate import upgrade
 from kafila.store.postgres import PostgresStore
 from kafila.store.timeline import COMMIT_LOCK
 
@@ -63,15 +61,6 @@ class WriterProcess:
         assert self.process.stdin is not None
         self.process.stdin.close()
         return await self.process.wait()
-
-
-@pytest.fixture
-async def server(server_folder: Path) -> AsyncIterator[EmbeddedPostgres]:
-    """A PostgreSQL of this test's own, which it may kill."""
-    server = EmbeddedPostgres(server_folder)
-    await upgrade(await server.start())
-    yield server
-    await server.stop()
 
 
 async def test_killed_writers_leave_whole_batches(postgres_dsn: str, tmp_path: Path) -> None:

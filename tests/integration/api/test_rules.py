@@ -3,39 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
-import pytest_asyncio
-
-from kafila.api.app import ObjectsApp
-from kafila.api.meta import build_shell
-from kafila.catalog.catalog import Catalog
 from kafila.core.values import Object
 
-from .conftest import Api
-from .test_custom_resources import CRDS, MERGE, WIDGETS, Server, definition, widget
+from .test_custom_resources import CRDS, MERGE, WIDGETS, Server, definition, server, widget
+
+__all__ = ["server"]
 
 RULE = {
     "rule": "self.count <= 5",
     "messageExpression": "'at most 5, not %d'.format([self.count])",
     "fieldPath": ".count",
 }
-
-
-@pytest_asyncio.fixture
-async def server() -> AsyncIterator[Server]:
-    api = Api()
-    api.registry.catalog = Catalog(api.registry.catalog)  # nobody else's
-    await api.open()
-    made = Server(api)
-    api.app = ObjectsApp(api.registry, build_shell({}), definitions=made.definitions)
-    await made.definitions.start()
-    await made.controller.start()
-    yield made
-    await made.controller.stop()
-    await made.definitions.stop()
-    await api.close()
 
 
 def with_rules(*rules: Object, selectable: tuple[str, ...] = ()) -> Object:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 
 import psycopg
 from psycopg import sql
@@ -12,6 +13,7 @@ from psycopg import sql
 from kafila.encryption.configuration import read_configuration
 from kafila.encryption.encryption import Encryption
 from kafila.store.packing import Packing
+from kafila.store.postgres import PostgresStore
 
 
 def secret(text: str) -> str:
@@ -84,3 +86,13 @@ def in_clear(dsn: str, texts: Iterable[str]) -> list[tuple[str, str]]:
         for text, found in forms.items()
         if any(form in content for form in found)
     ]
+
+
+@contextlib.asynccontextmanager
+async def opened(dsn: str, sealer: Encryption | None) -> AsyncIterator[PostgresStore]:
+    store = PostgresStore(dsn, sealer=sealer)
+    await store.open()
+    try:
+        yield store
+    finally:
+        await store.close()

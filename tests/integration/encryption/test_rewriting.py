@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import random
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import psycopg
@@ -24,7 +22,7 @@ from kafila.store.postgres import PostgresStore
 from kafila.store.rewriting import AlreadyRunning, Report, rewriting
 from kafila.store.search import FIRST, ObjectWrite
 
-from .at_rest import IDENTITY, configuration, encryption, in_clear, provider
+from .at_rest import IDENTITY, configuration, encryption, in_clear, opened, provider
 
 KAFILA = Path(sys.executable).with_name("kafila")
 ONE, TWO = provider("aesgcm", "key1"), provider("secretbox", "key2")
@@ -42,16 +40,6 @@ def sealed(first: str, *others: str) -> Encryption:
 
 def body(name: str, text: str = "sesame") -> bytes:
     return b'{"metadata":{"name":"%b"},"data":"%b"}' % (name.encode(), text.encode())
-
-
-@contextlib.asynccontextmanager
-async def opened(dsn: str, sealer: Encryption) -> AsyncIterator[PostgresStore]:
-    store = PostgresStore(dsn, sealer=sealer)
-    await store.open()
-    try:
-        yield store
-    finally:
-        await store.close()
 
 
 async def write(store: PostgresStore, *keys: Key, text: str = "sesame") -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import random
-from collections.abc import AsyncIterator
 
 import asyncpg
 import psycopg
@@ -17,7 +15,7 @@ from kafila.store.packing import unpack
 from kafila.store.postgres import PostgresStore
 from kafila.store.sealing import CannotSeal
 
-from .at_rest import IDENTITY, encryption, everything, in_clear, provider
+from .at_rest import IDENTITY, encryption, everything, in_clear, opened, provider
 
 KEY = Key("secrets", "default", "token")
 MAP = Key("configmaps", "default", "map")
@@ -33,16 +31,6 @@ def body(text: str, more: str = "") -> bytes:
 
 
 WORK_BODY = b'{"metadata":{"name":"token"},"spec":{"workload":{"manifests":[{"apiVersion":"v1","kind":"Secret","data":"sesame-work"}]}}}'
-
-
-@contextlib.asynccontextmanager
-async def opened(dsn: str, sealer: Encryption | None) -> AsyncIterator[PostgresStore]:
-    store = PostgresStore(dsn, sealer=sealer)
-    await store.open()
-    try:
-        yield store
-    finally:
-        await store.close()
 
 
 async def write(store: PostgresStore, *writes: Write) -> list[int]:
