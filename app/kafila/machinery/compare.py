@@ -222,7 +222,7 @@ def _keyed(schema: Schema) -> ItemKey:
     # Only here does ownership take defaults into account: ports without a protocol are TCP ports.
     defaults = {name: fields[name].default for name in names if name in fields and fields[name].default is not None}
     cache: dict[str, str] = {}
-    single = names[0] if len(names) == 1 and not defaults else None
+    single = names[0] if len(names) == 1 else None
 
     def key_of(item: Any) -> str:
         if item.__class__ is not dict:

@@ -216,6 +216,8 @@ def _merged_list(schema: Schema, live: list[Any], config: list[Any], share: bool
     for element, item in zip(left, live, strict=True):
         # elements with the same key cannot be merged with one; they are replaced
         in_live[element] = None if element in in_live else item
+    if left == right and len(in_live) == len(left):
+        return [merge(child, before, item, share=share) for before, item in zip(live, config, strict=True)]
     in_config = dict(zip(right, config, strict=True))
     shared = [element for element in right if element in in_live]
     out: list[Any] = []

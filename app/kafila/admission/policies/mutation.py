@@ -231,14 +231,14 @@ class _Reader:
             return None
         if kind is dict:
             return self._map(value, path, depth)
+        if kind is Made:
+            return self._object(value, path, depth)
         if isinstance(value, int):
             return int(value) if self._exact or -_EXACT <= value <= _EXACT else str(int(value))
         if isinstance(value, float):
             if not math.isfinite(value):
                 raise MutationFailed(f"{_NO_JSON}: invalid {general(value)} value")
             return int(value) if value.is_integer() and abs(value) <= _EXACT else value
-        if isinstance(value, Made):
-            return self._object(value, path, depth)
         if is_list(value):
             return [self._read(item, path, depth + 1) for item in value]
         if is_map(value):
