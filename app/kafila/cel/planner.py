@@ -15,9 +15,12 @@ from .gathering import fold, go_type, list_of, map_of, struct
 from .patterns import all_matches, first_match, searched
 from .steps import (
     FIRST_VARIABLE,
+    LIST_COST,
     MAP_COST,
+    STRUCT_COST,
     Attribute,
     Constant,
+    Fixed,
     Maker,
     Step,
     call,
@@ -151,7 +154,8 @@ class Planner:
         steps = [self.plan(element) for element in node.elements]
         if not node.optionals and all(isinstance(step, Constant) for step in steps):
             return Constant([step.value for step in steps])  # type: ignore[attr-defined]
-        return list_of(steps, node.optionals)
+        step = list_of(steps, node.optionals)
+        return step if node.optionals else _known(step, LIST_COST, steps)
 
     def _map(self, node: MapExpr) -> Step:
         entries = [(self.plan(it.key), self.plan(it.value), it.optional) for it in node.entries]
@@ -165,7 +169,10 @@ class Planner:
 
     def _struct(self, node: Struct) -> Step:
         entries = [(it.key, self.plan(it.value), it.optional) for it in node.entries]
-        return struct(node.type_name, entries, self._maker)
+        step = struct(node.type_name, entries, self._maker)
+        if any(optional for _, _, optional in entries):
+            return step
+        return _known(step, STRUCT_COST, [value for _, value, _ in entries])
 
     def _slot(self) -> int:
         self.size += 1
@@ -183,6 +190,19 @@ class Planner:
         result = self.plan(node.result)
         self._scopes.pop()
         return fold(over, init, condition, step, result, accu, var, var2)
+
+
+def _known(step: Step, cost: int, parts: list[Step]) -> Step:
+    """``step``, which puts ``parts`` together; where these are known, so is its value."""
+    for part in parts:
+        if isinstance(part, Fixed):
+            cost += part.cost
+        elif not isinstance(part, Constant):
+            return step
+    try:
+        return Fixed(step([0, cost]), cost)
+    except EvaluationError:
+        return step
 
 
 def _check_pattern(pattern: Any) -> None:

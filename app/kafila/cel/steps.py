@@ -68,6 +68,21 @@ class Constant:
 
 
 @final
+class Fixed:
+    """A step whose value is known, but costs something."""
+
+    __slots__ = ("cost", "value")
+
+    def __init__(self, value: Any, cost: int) -> None:
+        self.value = value
+        self.cost = cost
+
+    def __call__(self, frame: Frame) -> Any:
+        charge(frame, self.cost)
+        return self.value
+
+
+@final
 class Attribute:
     """A variable or value with fields and indexes behind it. ``conditional``: whose value costs nothing itself."""
 
@@ -137,7 +152,14 @@ def _index(key: Any) -> int:
 
 
 def fixed(key: Any) -> Qualifier:
+    named = type(key) is str
+
     def qualify(frame: Frame, value: Any, optionally: bool) -> Any:
+        if named and not optionally and type(value) is dict:  # as below, of what nearly all of them are
+            charge(frame, 1)
+            if key in value:
+                return value[key]
+            raise EvaluationError(f"no such key: {shown(key)}")
         if optionally:  # what is not there costs nothing
             found = _at(value, key, True)
             if found is not MISSING:
@@ -171,7 +193,7 @@ def tested(key: str) -> Qualifier:
     """Whether a field is there."""
 
     def qualify(frame: Frame, value: Any, optionally: bool) -> Any:
-        found = _at(value, key, True) is not MISSING
+        found = key in value if type(value) is dict else _at(value, key, True) is not MISSING
         if found or not optionally:
             charge(frame, 1)
         return found
