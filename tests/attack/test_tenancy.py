@@ -397,6 +397,20 @@ async def test_bindings_of_a_team_are_the_control_planes(teams: Teams, changed: 
         assert theirs + CLUSTER_WIDE.format("delete") in said(await teams.api.delete(one))
 
 
+async def test_how_a_rollout_goes_on_is_a_teams_own_and_what_is_kept_of_it_is_not(teams: Teams) -> None:
+    strategy = {"type": "Staged", "staged": {}}
+    await teams.as_ann().made(teams.policies(), {**policy(), "spec": {**policy()["spec"], "rolloutStrategy": strategy}})
+    await teams.api.made(f"/api/v1/namespaces/{A}/configmaps", {"metadata": {"name": "settings"}})
+    await teams.lab.until(lambda: teams.where("ConfigMap", "settings", A) == ["m1"])
+    path = f"{BINDINGS.format(A)}/settings-configmap"
+    assert (await teams.api.patch(path, {"spec": {"rollout": {"paused": True}}})).status_code == 200
+    moved = {"spec": {"rollout": {"paused": False}, "clusters": [{"name": "m2"}]}}
+    assert "it is the control plane's in this namespace" in said(await teams.api.patch(path, moved))
+    for verb in ("get", "list", "watch", "create", "delete"):
+        asked = Attributes(ANN, verb, "placement.kafila.io", "v1alpha1", "templaterevisions", "", A)
+        assert not teams.api.authorizer.decide(asked).allowed
+
+
 async def test_works_of_a_team_reach_no_member(teams: Teams) -> None:
     evil = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "evil", "namespace": B}, "data": {}}
     work = {

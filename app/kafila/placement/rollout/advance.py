@@ -8,7 +8,8 @@ with a process.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
 from typing import NamedTuple, cast, final
 
 from kafila.core.clock import parse_rfc3339, rfc3339
@@ -43,6 +44,7 @@ from .strategy import CONTINUE, ROLLBACK, Strategy
 
 _ENDED = (SUCCEEDED, FAILED, SKIPPED)
 LONGEST = 1024  # characters of a message
+MOST_ALIKE = 10  # events of one look with the same reason
 NO_CONTROL = cast(RolloutControl, {})
 
 
@@ -70,7 +72,7 @@ def advance(
     look = _Look(rollout, strategy, seen, now, control)
     look.take()
     is_same = look.status == rollout
-    return Advance(rollout if is_same else look.status, tuple(look.events), look.wake)
+    return Advance(rollout if is_same else look.status, tuple(_in_short(look.events)), look.wake)
 
 
 @final
@@ -191,7 +193,7 @@ class _Look:
         seconds = self.strategy.gate.seconds
         # rounded up: not a moment less than was asked for
         since = row.setdefault("gateSatisfiedSince", rfc3339(math.ceil(self.now)))
-        until = parse_rfc3339(since) + seconds
+        until = _at(since, self.now) + seconds
         if seconds and self.now < until:
             row["message"] = f"it is as it has to be since {since}"
             self.due.append(until)
@@ -202,7 +204,7 @@ class _Look:
         self._event("Normal", EVENT_CLUSTER_SUCCEEDED, text)
 
     def _time_out(self, row: RolloutClusterStatus, shown: Report) -> None:
-        until = parse_rfc3339(row["startedAt"]) + self.strategy.timeout
+        until = _at(row["startedAt"], self.now) + self.strategy.timeout
         if self.now < until:
             self.due.append(until)
             return
@@ -233,7 +235,7 @@ class _Look:
         if "heldSince" not in self.status:
             self.status["heldSince"] = rfc3339(self.now)
             self._event("Warning", EVENT_HELD, f"No further cluster gets revision {self.status['revision']}: {names}")
-        until = parse_rfc3339(self.status["heldSince"]) + self.strategy.timeout
+        until = _at(self.status["heldSince"], self.now) + self.strategy.timeout
         if self.now < until:
             self.due.append(until)
             return names
@@ -310,3 +312,24 @@ class _Look:
 def _drop(row: RolloutClusterStatus, *fields: str) -> None:
     for field in fields:
         row.pop(field, None)  # type: ignore[misc]
+
+
+def _at(text: str, now: float) -> float:
+    """A time of the status, which somebody may have written into it: never one to come, and now where it is none."""
+    try:
+        return min(parse_rfc3339(text), math.ceil(now))
+    except (ValueError, OverflowError):
+        return now
+
+
+def _in_short(events: list[Event]) -> Iterator[Event]:
+    """Of many clusters at once one event speaks for those that are not named."""
+    seen: Counter[str] = Counter()
+    for event in events:
+        seen[event.reason] += 1
+        if seen[event.reason] <= MOST_ALIKE:
+            yield event
+    for reason, count in seen.items():
+        if count > MOST_ALIKE:
+            type = next(event.type for event in events if event.reason == reason)
+            yield Event(type, reason, f"The same of {count - MOST_ALIKE} more clusters")

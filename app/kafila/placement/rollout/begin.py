@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import cast
 
 from kafila.core.clock import rfc3339
@@ -11,22 +11,25 @@ from kafila.placement.types import RolloutClusterStatus, RolloutStatus
 from .phases import PENDING, PROGRESSING, ROLLED_BACK, SKIPPED, SUCCEEDED
 
 
-def revision_for(rollout: RolloutStatus, cluster: str) -> str:
+def revisions_by_cluster(rollout: RolloutStatus) -> Callable[[str], str]:
     """The revision that a cluster is to have; "" while it waits for its first one.
 
     A cluster that came after the beginning, or came back, gets the stable revision until the rollout has ended; the one that is
     rolled out where there is none and that has succeeded somewhere.
     """
     if rollout["phase"] == SUCCEEDED:
-        return rollout["revision"]
+        return lambda cluster: rollout["revision"]
     rows = rollout.get("clusters") or ()
-    for row in rows:
-        if row["name"] == cluster and row["phase"] != SKIPPED:
-            return row.get("revision", "")
-    stable = rollout.get("stableRevision", "")
-    if stable:
-        return stable
-    return rollout["revision"] if any(row["phase"] == SUCCEEDED for row in rows) else ""
+    known = {row["name"]: row.get("revision", "") for row in rows if row["phase"] != SKIPPED}
+    late = rollout.get("stableRevision", "")
+    if not late and any(row["phase"] == SUCCEEDED for row in rows):
+        late = rollout["revision"]
+    return lambda cluster: known.get(cluster, late)
+
+
+def revision_for(rollout: RolloutStatus, cluster: str) -> str:
+    """Of one cluster, as `revisions_by_cluster`."""
+    return revisions_by_cluster(rollout)(cluster)
 
 
 def adopted(revision: str, generation: int, now: float) -> RolloutStatus:
@@ -43,7 +46,8 @@ def begun(
 ) -> RolloutStatus:
     """``before``: the rollout so far; None where there is nothing in any cluster yet. ``order``: (stage, cluster)."""
     stable = _stable(before)
-    rows = [_row(before, stage, cluster, revision, now) for stage, cluster in order]
+    had = revisions_by_cluster(before) if before is not None else lambda cluster: ""
+    rows = [_row(had(cluster), stage, cluster, revision, now) for stage, cluster in order]
     status = _status(revision, stable, generation, PROGRESSING, rows, now)
     if before is not None and before.get("resumeTriggeredAt"):
         status["resumeTriggeredAt"] = before["resumeTriggeredAt"]
@@ -57,8 +61,7 @@ def _stable(before: RolloutStatus | None) -> str:
     return before["revision"] if before["phase"] == SUCCEEDED else before.get("stableRevision", "")
 
 
-def _row(before: RolloutStatus | None, stage: str, cluster: str, revision: str, now: float) -> RolloutClusterStatus:
-    had = revision_for(before, cluster) if before is not None else ""
+def _row(had: str, stage: str, cluster: str, revision: str, now: float) -> RolloutClusterStatus:
     row: RolloutClusterStatus = {"name": cluster, "phase": PENDING}
     if stage:
         row["stage"] = stage

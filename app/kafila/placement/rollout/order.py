@@ -14,9 +14,9 @@ def ordered(targets: Collection[str], wanted: StagedRollout, clusters: Mapping[s
     found: list[tuple[str, str]] = []
     for stage in wanted.get("stages") or ():
         fits = matcher(stage.get("targetClusters"))
-        chosen = [name for name in left if name in clusters and fits(clusters[name])]
-        found += [(stage["name"], name) for name in chosen]
-        left = [name for name in left if name not in frozenset(chosen)]
+        chosen = frozenset(name for name in left if name in clusters and fits(clusters[name]))
+        found += [(stage["name"], name) for name in left if name in chosen]
+        left = [name for name in left if name not in chosen]
     place = {name: index for index, name in enumerate(wanted.get("order") or ())}
     left.sort(key=lambda name: (place.get(name, len(place)), name))
     return [*found, *(("", name) for name in left)]

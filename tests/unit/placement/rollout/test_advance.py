@@ -254,6 +254,21 @@ def test_who_comes_late_gets_what_is_stable_or_has_succeeded_somewhere() -> None
     assert revision_for(look(first, "a", at=10).status, "late") == NEW
 
 
+def test_of_many_clusters_at_once_one_event_speaks_for_the_rest() -> None:
+    names = [f"m{number}" for number in range(25)]
+    found = look(rollout(*names, stages=dict.fromkeys(names, "all")))
+    assert reasons(found) == ["ClusterProgressing"] * 11
+    assert found.events[-1].message == "The same of 15 more clusters"
+
+
+@pytest.mark.parametrize("time", ["9999-12-31T23:59:59Z", "0001-01-01T00:00:00Z", "soon", ""])
+def test_times_that_somebody_has_made_up_hold_nothing_up_for_ever(time: str) -> None:
+    status = look(rollout()).status
+    status["clusters"][0]["startedAt"] = time
+    found = look(status)
+    assert found.status["phase"] == FAILED or (found.wake or 0) <= 101
+
+
 # -- whatever clusters do ----------------------------------------------------------------------------------------------
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from kafila.core.values import Object
 from kafila.placement import constants
 from kafila.placement.rollout.advance import NO_CONTROL, Advance, Seen
-from kafila.placement.rollout.begin import revision_for
+from kafila.placement.rollout.begin import revisions_by_cluster
 from kafila.placement.rollout.follow import Revised, follow
 from kafila.placement.rollout.gate import report
 from kafila.placement.rollout.revision import kept_revision, marked, revision_of, revisions_in, template_in
@@ -70,8 +70,9 @@ def _with_versions(state: State, rollout: RolloutStatus, facts: Facts) -> State:
     known: dict[str, Object | None] = {current: marked(state.template, current), "": None}
     versions: dict[str, Object] = {}
     waiting: set[str] = set()
+    revision_for = revisions_by_cluster(rollout)
     for target in targets_of(state.binding["spec"]):
-        revision = revision_for(rollout, target["name"])
+        revision = revision_for(target["name"])
         if revision not in known:
             known[revision] = _kept(state, revision, facts)
         version = known[revision]
