@@ -884,6 +884,47 @@ async def test_remedy(lab: Lab) -> None:
 
 
 @on_module_loop
+async def test_rollout(lab: Lab) -> None:
+    def images() -> dict[str, str]:
+        copies = {member: lab.copy(member, "deployments.apps", "staged") for member in lab.members}
+        return {
+            name: copy["spec"]["template"]["spec"]["containers"][0]["image"] for name, copy in copies.items() if copy
+        }
+
+    async def phase_is(phase: str) -> None:
+        wait = ("wait", "resourcebinding/staged-deployment", f"--for=jsonpath={{.status.rollout.phase}}={phase}")
+        await lab.kubectl(*wait, "--timeout=90s")
+
+    old, broken, others = "nginx:1.27", "registry.invalid/web:2", {"member2": "nginx:1.27", "member3": "nginx:1.27"}
+    await lab.apply("rollout")
+    await lab.eventually(lambda: lab.stored("resourcebindings.work.karmada.io", "staged-deployment"))
+    await phase_is("WaitingForApproval")
+    assert images() == {"member1": old}
+    shown = await lab.kubectl("kafila", "rollout", "status", "deployment/staged")
+    assert "WaitingForApproval, 1 of 3 clusters: stage everywhere waits for an approval" in shown.splitlines()[0]
+    assert [line.split()[:3] for line in shown.splitlines()[2:]] == [
+        ["member1", "canary", "Succeeded"],
+        ["member2", "everywhere", "Pending"],
+        ["member3", "everywhere", "Pending"],
+    ]
+    why = await lab.kubectl("kafila", "why", "deployment/staged")
+    assert "kafila rollout approve deployment/staged" in why
+    assert await lab.kubectl("kafila", "rollout", "approve", "deploy/staged") == "deployment/staged approved\n"
+    await phase_is("Succeeded")
+    assert images() == {"member1": old, **others}
+    await lab.kubectl("set", "image", "deployment/staged", f"web={broken}")
+    await phase_is("Failed")
+    assert images() == {"member1": broken, **others}
+    refused = await lab.kubectl("kafila", "rollout", "approve", "deployment/staged", check=False)
+    assert "deployment/staged: no stage of it waits for an approval: it is Failed" in refused
+    assert await lab.kubectl("kafila", "rollout", "undo", "deployment/staged") == "deployment/staged rolled back\n"
+    await lab.eventually(lambda: images() == {"member1": old, **others})
+    document = json.loads(await lab.kubectl("kafila", "rollout", "status", "deployment/staged", "-o", "json"))
+    assert (document["phase"], document["message"].endswith("somebody asked for it")) == ("RolledBack", True)
+    await lab.delete("rollout")
+
+
+@on_module_loop
 async def test_approval(lab: Lab) -> None:
     def are_in(*members: str) -> bool:
         return all(lab.holders("configmaps", f"six-{number}") == set(members) for number in range(1, 7))

@@ -91,6 +91,13 @@ def program() -> App:
     app.command(
         "kafila.cli.approve:approve", name="approve", help="List changes that wait for an approval, or give it to one."
     )
+    rollout = App(name="rollout", help="Follow staged rollouts, and say how they go on.")
+    rollout.command("kafila.cli.rollout:status", name="status", help="Show which cluster has which revision.")
+    rollout.command("kafila.cli.rollout:approve", name="approve", help="Let the stage that waits begin.")
+    rollout.command("kafila.cli.rollout:pause", name="pause", help="Let no further cluster have the new revision.")
+    rollout.command("kafila.cli.rollout:resume", name="resume", help="Go on after a pause, a failure or a rollback.")
+    rollout.command("kafila.cli.rollout:undo", name="undo", help="Give all clusters the revision before it back.")
+    app.command(rollout)
     app.command("kafila.cli.audit:audit", name="audit", help="Tell who changed what, and how.")
     app.command("kafila.cli.sql:sql", name="sql", help="Ask SQL of everything that the control plane knows.")
     app.command("kafila.cli.init:init", name="init", help="Install a control plane in a cluster.")

@@ -103,7 +103,6 @@ def _gathered(plane: Access, wanted: list[tuple[str, str]], namespace: str) -> l
 
 async def gather_evidence(client: MemberClient, kind: str, namespace: str, name: str) -> Evidence:
     """Reads everything the explanation needs. Raises CommandError, StatusError, Unreachable."""
-    from kafila.members.client import resource_path
     from kafila.members.resources import find_resource
     from kafila.placement import constants
     from kafila.placement.explain import Evidence
@@ -117,21 +116,16 @@ async def gather_evidence(client: MemberClient, kind: str, namespace: str, name:
     template = await client.find(resource.path(where, name))
     if template is None:
         return Evidence(resource.kind, where, name)
-    bindings, decisions = (
-        ("resourcebindings", "decisions") if where else ("clusterresourcebindings", "clusterdecisions")
-    )
+    decisions = "decisions" if where else "clusterdecisions"
     called, read = constants.binding_names(identity(template)), _Reading(client)
-    policies, cluster_policies, overrides, cluster_overrides, clusters, found = await asyncio.gather(
+    policies, cluster_policies, overrides, cluster_overrides, clusters, binding = await asyncio.gather(
         read.all(*_POLICIES, instead_in=where),
         read.all(*_CLUSTER_POLICIES),
         read.all("policy.karmada.io/v1alpha1", "overridepolicies", where) if where else _none(),
         read.all("policy.karmada.io/v1alpha1", "clusteroverridepolicies"),
         read.all("cluster.karmada.io/v1alpha1", "clusters"),
-        asyncio.gather(
-            *(client.find(resource_path("work.karmada.io/v1alpha2", bindings, where, each)) for each in called)
-        ),
+        binding_of(client, template, where),
     )
-    binding = next((each for each in found if each is not None and _owns(template, each)), None)
     decision = None
     if binding is not None:
         decision = await read.one(API_VERSION, decisions, where, binding["metadata"]["name"])
@@ -161,6 +155,19 @@ async def gather_evidence(client: MemberClient, kind: str, namespace: str, name:
         sorted(read.withheld),
         await _autoscalers(read, where) if where else (),
     )
+
+
+async def binding_of(client: MemberClient, template: Object, namespace: str) -> Object | None:
+    """The binding of an object, None when there is none. ``namespace``: the object's, "" for one of the cluster scope."""
+    from kafila.members.client import resource_path
+    from kafila.placement import constants
+    from kafila.placement.objects import identity
+
+    plural = "resourcebindings" if namespace else "clusterresourcebindings"
+    called = constants.binding_names(identity(template))
+    paths = (resource_path("work.karmada.io/v1alpha2", plural, namespace, each) for each in called)
+    found = await asyncio.gather(*map(client.find, paths))
+    return next((each for each in found if each is not None and _owns(template, each)), None)
 
 
 async def _autoscalers(read: _Reading, namespace: str) -> list[Object]:

@@ -14,6 +14,7 @@ from kafila.placement.detector.match import is_skipped, is_skipped_object
 from kafila.placement.explain.autoscalers import explain_autoscaler, explain_scaling
 from kafila.placement.explain.policies import CLUSTER_POLICIES, explain_policy
 from kafila.placement.explain.report import ClusterRow, Evidence, Report
+from kafila.placement.explain.rollouts import explain_rollout
 from kafila.placement.explain.scheduling import (
     advise_about_rejections,
     checks_now,
@@ -63,6 +64,7 @@ def explain(evidence: Evidence, cluster: str = "") -> Report:
     _explain_decision(evidence, report)
     rows = considered(evidence)
     explain_works(evidence, rows, report)
+    explain_rollout(evidence, rows, report)
     _explain_failure(evidence, report, rows, cluster)
     _summarize(evidence, rows, report)
     if cluster:

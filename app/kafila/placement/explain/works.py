@@ -10,6 +10,7 @@ from kafila.core.clock import parse_rfc3339
 from kafila.core.values import AnyObject
 from kafila.placement import constants
 from kafila.placement.explain.report import ClusterRow, Evidence, Report
+from kafila.placement.explain.rollouts import is_waited_for
 from kafila.placement.failover.application import behavior_of, tolerated_seconds
 from kafila.placement.failover.pace import Health
 from kafila.placement.failover.taints import no_execute
@@ -115,6 +116,8 @@ def _state(evidence: Evidence, work: Work | None, item: AnyObject, cluster: str,
         return "Failed", f"the Work cannot be written: {failure}"
     if work is None and "works" in evidence.withheld:
         return _as_reported(item, cluster, report)
+    if work is None and is_waited_for(evidence, cluster):
+        return "Waiting", ""
     if work is None:
         report.advise(
             f"{cluster}: there is no Work yet.",
