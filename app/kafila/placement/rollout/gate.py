@@ -34,9 +34,8 @@ def with_observed_revision(conditions: list[Any], observed: AnyObject) -> list[A
     revision = annotations_of(observed).get(REVISION)
     if isinstance(revision, str):
         return with_condition(conditions, condition(COND_REVISION, "True", REASON_OBSERVED, revision[:63]))
-    if find(conditions, COND_REVISION) is None:
-        return conditions
-    return [each for each in conditions if each.get("type") != COND_REVISION]
+    kept = [each for each in conditions if each.get("type") != COND_REVISION]
+    return conditions if len(kept) == len(conditions) else kept
 
 
 def report(work: Work | None, revision: str, gate: Gate) -> Report:

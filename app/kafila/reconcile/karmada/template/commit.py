@@ -99,10 +99,10 @@ class Committer:
             changes.append(self._decisions.staged(state.record))
         changes += map(self._reserved, state.reservations)
         changes += self._revisions.given_up(state.given_up)
-        if state.revision is not None:
-            changes += self._kept(state.revision, state.template)
         changes = [change for change in changes if not change.unchanged]
         uid = self._uid_of(state.binding, changes)
+        if state.revision is not None:  # before the binding that names it
+            changes = [*self._kept(state.revision, state.template), *changes]
         enclosed = self._recorder.enclosed(new_events(state.binding, uid, state.template, state.events))
         if not changes:
             enclosed.record_later()
@@ -153,7 +153,8 @@ class Committer:
     def _kept(self, revision: Object, template: Object) -> list[Change]:
         """Of one that may not be stored, say for its size, the rollout goes on: what has it stays as it is."""
         try:
-            return [self._revisions.staged(revision)]
+            change = self._revisions.staged(revision)
+            return [] if change.unchanged else [change]
         except StatusError as error:
             text = f"Revision {revision['revision']} is not kept, and nothing can be taken back to it: {error}"
             self._recorder.event(template, "Warning", EVENT_NOT_KEPT, text)

@@ -212,13 +212,13 @@ class Propagation:
             raise Waiting(str(error)) from error
         if outcome.missed or (existing is None and self._meanwhile.rounds != rounds):
             self._queue.enqueue(key)  # what changed around all bindings has not led to one that was not stored yet
+        if outcome.wake is not None:
+            self._queue.enqueue(key, after=outcome.wake)
         if outcome.retry in ("unschedulable", "backoff"):
             came = self._meanwhile.snapshot().has_more_available_than(snapshot)  # while we decided
             self._backoff.failed(key, for_room=outcome.retry == "unschedulable" and not came)
             return
         self._backoff.settled(key)
-        if outcome.wake is not None:
-            self._queue.enqueue(key, after=outcome.wake)
         if outcome.retry == "interpreter":
             raise Waiting("the interpreter has not answered for the Works")
         if outcome.retry == "refused":

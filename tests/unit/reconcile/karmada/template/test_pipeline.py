@@ -162,3 +162,12 @@ async def test_a_report_of_the_members_decides_nothing() -> None:
     await around.pipeline.aggregate(KIND, deployment(), STORED)
     assert around.did == ["commit", "settled nginx-deployment", "write status"]
     assert [item["clusterName"] for item in around.items] == ["m1"]
+
+
+async def test_during_a_rollout_a_report_of_the_members_leads_to_a_decision() -> None:
+    rollout = {"revision": "b2", "phase": "Progressing"}
+    known = placed("m1")
+    around = Around(Given(), {**known, "status": {"rollout": rollout}}, [work("m1")])
+    assert (await around.pipeline.aggregate(KIND, deployment(), STORED)).missed
+    around.before = {**known, "status": {"rollout": {**rollout, "phase": "Succeeded"}}}
+    assert not (await around.pipeline.aggregate(KIND, deployment(), STORED)).missed

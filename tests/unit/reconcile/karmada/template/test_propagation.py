@@ -106,8 +106,8 @@ class Around:
         return self.outcome
 
     # Queue
-    def enqueue(self, key: Key, why: EnqueueReason = Why.DEPENDENCY) -> None:
-        self.did.append(f"enqueue for {why.name}")
+    def enqueue(self, key: Key, why: EnqueueReason = Why.DEPENDENCY, *, after: float = 0) -> None:
+        self.did.append(f"enqueue for {why.name}" + (f" in {after:g} s" if after else ""))
 
     def keep(self, key: Key, why: EnqueueReason) -> None:
         self.did.append(f"keep {why.name}")
@@ -211,6 +211,13 @@ async def test_what_could_not_be_scheduled_is_in_backoff(retry: str, came: str, 
 
     around.run, around.outcome = meanwhile, Outcome(retry, False)  # type: ignore[method-assign]
     assert (await around.propagate())[-1] == did
+
+
+@pytest.mark.parametrize("retry", ["", "backoff"])
+async def test_time_may_lead_to_more_whatever_became_of_the_decision(retry: str) -> None:
+    around = Around(selecting())
+    around.outcome = Outcome(retry, False, 30)
+    assert "enqueue for DEPENDENCY in 30 s" in await around.propagate()
 
 
 @pytest.mark.parametrize("retry", ["interpreter", "refused"])

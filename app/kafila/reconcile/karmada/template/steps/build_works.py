@@ -38,7 +38,7 @@ def build_works(state: State, facts: Facts) -> State:
     ]
     return state._replace(
         changed=tuple(changed),
-        interpreted=plan.interpreted,
+        interpreted=state.interpreted and plan.interpreted,
         failures=plan.errors,
         events=(*state.events, *_events(state, plan, bool(changed))),
     )

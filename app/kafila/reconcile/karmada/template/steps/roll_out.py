@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from kafila.core.values import Object
 from kafila.placement import constants
+from kafila.placement.interpreter import InterpretError
 from kafila.placement.rollout.advance import NO_CONTROL, Advance, Seen
 from kafila.placement.rollout.begin import revisions_by_cluster
 from kafila.placement.rollout.follow import Revised, follow
 from kafila.placement.rollout.gate import report
+from kafila.placement.rollout.phases import EVENT_HELD
 from kafila.placement.rollout.revision import kept_revision, marked, revision_of, revisions_in, template_in
 from kafila.placement.rollout.strategy import staged_rollout, strategy_of
+from kafila.placement.scheduler.schedule import Event
 from kafila.placement.spec import targets_of
 from kafila.placement.types import ResourceBindingSpec, ResourceBindingStatus, RolloutStatus, StagedRollout
 from kafila.placement.work.build import is_suspended
@@ -22,13 +25,17 @@ from .state import State
 
 
 def roll_out(state: State, facts: Facts) -> State:
-    """Raises InterpretError."""
     status = state.binding.get("status") or {}
     wanted = staged_rollout(state.binding["spec"])
     if wanted is None:
         return state if "rollout" not in status else _ended(state, status, facts)
     before = status.get("rollout")
-    revision = revision_of(state.template, facts.interpreter)
+    try:
+        revision = revision_of(state.template, facts.interpreter)
+    except InterpretError as error:  # all Works stay as they are: nobody knows whether this is another revision
+        event = Event("Warning", EVENT_HELD, f"Nothing is rolled out: {error}")
+        waiting = frozenset(target["name"] for target in targets_of(state.binding["spec"]))
+        return state._replace(waiting=waiting, interpreted=False, events=(*state.events, event))
     found = _followed(state, wanted, before, revision, facts)
     if found is None:
         return state

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
+from unittest import mock
 
 from kafila.core.values import Object, copy_json
+from kafila.placement.interpreter import NATIVE, InterpretError
 from kafila.placement.rollout.revision import REVISION, revision_of
 from kafila.reconcile.karmada.template.steps.build_works import build_works
 from kafila.reconcile.karmada.template.steps.facts import StoredRevision
@@ -91,6 +93,19 @@ def test_without_the_strategy_every_cluster_has_the_template_and_nothing_is_kept
     assert "rollout" not in ended.binding["status"]
     assert len(ended.given_up) == 2
     assert (ended.versions, ended.waiting) == ({}, frozenset())
+
+
+def test_while_nobody_can_say_what_is_a_revision_nothing_moves() -> None:
+    def fails(obj: object, replicas: int) -> NoReturn:
+        raise InterpretError("no answer")
+
+    facts = Given()
+    found = adopted(facts)
+    with mock.patch.object(NATIVE, "revise_replica", fails):
+        held = build_works(roll_out(found._replace(template=image("nginx:2")), facts), facts)
+    assert (held.changed, held.retry) == ((), "interpreter")
+    assert held.binding is found.binding
+    assert "no answer" in held.events[-1].message
 
 
 def test_the_first_revision_is_nowhere_else_while_it_is_in_the_first_cluster() -> None:
