@@ -303,7 +303,8 @@ async def write_condition(registry: Registry, kind: Any, mcs: Object, new: Objec
 
     def written(current: Object) -> Object:
         status = current.get("status") or {}
-        return {**current, "status": {**status, "conditions": with_condition(status.get("conditions"), new)}}
+        conditions = with_condition(status.get("conditions"), new)
+        return {**current, "status": {"loadBalancer": {}, **status, "conditions": conditions}}
 
     meta = mcs["metadata"]
     try:
