@@ -13,6 +13,8 @@ _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 _ADDRESS = re.compile(r"\b(127\.0\.0\.1|localhost):\d+\b")
 _SERVICE_IP = re.compile(r"\b10\.(9[6-9]|10\d|11[01])\.\d+\.\d+\b")
 _DROPPED = ("uid", "resourceVersion", "creationTimestamp", "managedFields", "generation", "selfLink")
+_FOR_SERVICE = "multiclusterservice.karmada.io/permanent-id"
+_PLACEMENT = "policy.karmada.io/applied-placement"
 _PERMANENT = {
     "PropagationPolicy": "propagationpolicy.karmada.io/permanent-id",
     "ClusterPropagationPolicy": "clusterpropagationpolicy.karmada.io/permanent-id",
@@ -60,6 +62,8 @@ def normal(obj: Object, names: Names) -> Object:
     result["metadata"] = _metadata(result["metadata"])
     if isinstance(result.get("status"), dict):
         result["status"] = _status(result["status"], generation)
+    if _FOR_SERVICE in (obj["metadata"].get("labels") or {}):
+        _sort_clusters(result)
     spec = result.get("spec")
     if isinstance(spec, dict):
         if isinstance(spec.get("resource"), dict) and "resourceVersion" in spec["resource"]:
@@ -67,6 +71,14 @@ def normal(obj: Object, names: Names) -> Object:
         for manifest in (spec.get("workload") or {}).get("manifests") or ():
             manifest["metadata"] = _metadata(manifest.get("metadata") or {})
     return result
+
+
+def _sort_clusters(binding: Object) -> None:
+    """The clusters of a MultiClusterService are a set, which Karmada writes in any order."""
+    affinity = ((binding.get("spec") or {}).get("placement") or {}).get("clusterAffinity")
+    if affinity and affinity.get("clusterNames"):
+        affinity["clusterNames"] = sorted(affinity["clusterNames"])
+        binding["metadata"].get("annotations", {})[_PLACEMENT] = {"clusterAffinity": affinity}
 
 
 def _metadata(metadata: Object) -> Object:

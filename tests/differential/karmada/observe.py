@@ -31,6 +31,9 @@ _COLLISIONS = (
     "StorageError",
     "context canceled",
     "not found in cache",
+    "is being deleted",
+    "CleanupWorkFailed",
+    "SyncScheduleResultToDependenciesFailed",
     "EvictWorkloadFromClusterFailed",  # its message does not say that the binding was modified
 )
 

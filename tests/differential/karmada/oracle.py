@@ -34,6 +34,7 @@ FAST_CONTROLLERS = (
 )
 ALL_GATES = "--feature-gates=AllAlpha=true,AllBeta=true"
 EVICTS = "--enable-no-execute-taint-eviction"
+MORE_CONTROLLERS = "--controllers=*,hpaScaleTargetMarker,deploymentReplicasSyncer"
 ALLOWS_EVICTION = "--allow-no-execute-taint-policy"
 
 
@@ -274,9 +275,7 @@ class Karmada:
         return () if self._limited else raised
 
     def _controller_flags(self) -> list[str]:
-        more = (
-            ["--controllers=*,hpaScaleTargetMarker,deploymentReplicasSyncer", EVICTS] if self._profile == "all" else []
-        )
+        more = [MORE_CONTROLLERS, EVICTS] if self._profile == "all" else []
         return [
             f"--kubeconfig={self.kubeconfig}",
             "--leader-elect=false",

@@ -27,7 +27,7 @@ from access import Access, Object  # noqa: E402
 from compare import Answers, Comparison, compare, equal_at, load_known, score  # noqa: E402
 from normal import Names, refusal  # noqa: E402
 from observe import Observer, Snapshot, kinds_of  # noqa: E402
-from oracle import ALL_GATES, ALLOWS_EVICTION, EVICTS, Karmada  # noqa: E402
+from oracle import ALL_GATES, ALLOWS_EVICTION, EVICTS, MORE_CONTROLLERS, Karmada  # noqa: E402
 from scenario import Scenario, carry_out, describe, load, look, until_found, until_noticed  # noqa: E402
 from shared import harness  # noqa: E402
 from third_parties import definitions  # noqa: E402
@@ -175,7 +175,7 @@ def federation(
                 stack.callback(plane.stop)
                 plane.start()
             else:
-                gates = [ALL_GATES, EVICTS, ALLOWS_EVICTION] if profile == "all" else []
+                gates = [ALL_GATES, EVICTS, ALLOWS_EVICTION, MORE_CONTROLLERS] if profile == "all" else []
                 flags = ("--cluster-failure-threshold=2", "--cluster-success-threshold=2")  # as the oracle's
                 plane = lab.serve("kafila", "--cluster-status-frequency=1", *flags, *gates)
             _define(lab, plane.kubeconfig, definitions(kinds, in_member=False))
