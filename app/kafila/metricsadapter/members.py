@@ -291,6 +291,8 @@ class MemberMetrics:
             del self._versions[key]
         for key in [key for key in self._breakers if key[0] == cluster]:
             del self._breakers[key]
+        with contextlib.suppress(KeyError):
+            LEFT_OUT.remove(cluster)
 
 
 @final

@@ -21,6 +21,7 @@ from kafila.watch import Entry, Event
 
 from .deleted_works import DeletedWorks
 from .kinds import CLUSTERS, read_cluster
+from .measures import forget_member
 
 READY = Gauge("cluster_ready_state", "Whether the member is ready.", ["member_cluster"])
 NODES = Gauge("cluster_node_number", "Nodes of the member.", ["member_cluster"])
@@ -72,6 +73,7 @@ class Clusters:
             self._by_name.pop(name, None)
             self._infos.pop(name, None)
             self._changed.pop(name, None)
+            forget_member(name)
         else:
             if event.old is None or not is_same_for_scheduler(event.old, event.new):
                 self._changed[name] = time.time()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final
 
 from prometheus_client import Counter, Histogram
@@ -40,6 +40,12 @@ WORK_SYNC = Histogram(
 CLUSTER_SYNC = Histogram(
     "cluster_sync_status_duration_seconds", "How long it took to look at a member.", ["member_cluster"]
 )
+SLICES_DISPATCHED = Counter(
+    "kafila_service_slices_dispatched_total", "Works that bring a slice to a member, as written.", ["member_cluster"]
+)
+SLICES_IMPORTED = Counter(
+    "kafila_service_slices_imported_total", "Writes of EndpointSlices that members export.", ["member_cluster"]
+)
 ATTEMPTS = Counter("karmada_scheduler_schedule_attempts_total", "Schedules of bindings.", ["result", "schedule_type"])
 SCHEDULING = Histogram(
     "karmada_scheduler_e2e_scheduling_duration_seconds",
@@ -48,6 +54,16 @@ SCHEDULING = Histogram(
     buckets=_FIFTEEN,
 )
 INCOMING = Counter("karmada_scheduler_queue_incoming_bindings_total", "Bindings that came to be scheduled.", ["event"])
+
+_OF_MEMBERS: Final = (SLICES_DISPATCHED, SLICES_IMPORTED)
+
+
+def forget_member(cluster: str) -> None:
+    """A member that left is not measured any more."""
+    for metric in _OF_MEMBERS:
+        with suppress(KeyError):
+            metric.remove(cluster)
+
 
 # parts of the pass over a template
 BINDING: Final = Stage("binding-controller")

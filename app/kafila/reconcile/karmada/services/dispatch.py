@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import Final, final
 
-from prometheus_client import Counter
-
 from kafila.core.conditions import condition
 from kafila.core.errors import StatusError
 from kafila.core.resources import Key
@@ -28,6 +26,7 @@ from kafila.reconcile.events import Recorder
 from kafila.reconcile.karmada.clusters import Clusters
 from kafila.reconcile.karmada.controlled_works import ControlledWorks
 from kafila.reconcile.karmada.kinds import WORKS, Kinds
+from kafila.reconcile.karmada.measures import SLICES_DISPATCHED
 from kafila.reconcile.karmada.writes import drop_finalizer
 from kafila.registry import Registry
 from kafila.registry.codec import decode_entry
@@ -43,9 +42,6 @@ from .portions import Portions
 from .taken import TakenSlices, refusal
 from .usable import UsableClusters
 
-DISPATCHED: Final = Counter(
-    "kafila_service_slices_dispatched_total", "Works that bring a slice to a member, as written.", ["member_cluster"]
-)
 _SOURCE: Final = "endpointslice-dispatch-controller"
 
 
@@ -184,7 +180,7 @@ class EndpointSliceDispatch(QueueController[Key]):
         for copy in self._copies.of(key):
             if constants.cluster_of(copy.namespace) not in using:
                 await self._delete(copy)
-        portions = Portions(self._registry.commit_together, lambda cluster: DISPATCHED.labels(cluster).inc())
+        portions = Portions(self._registry.commit_together, lambda cluster: SLICES_DISPATCHED.labels(cluster).inc())
         for cluster in sorted(using):
             why = unusable(self._clusters.get(cluster), cluster, "Consumer", SLICE.kind)
             self._say(about, mcs, cluster, why)

@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final, final
 
-from prometheus_client import Counter
-
 from kafila.core.conditions import condition, conditions_of, find, with_condition
 from kafila.core.errors import StatusError
 from kafila.core.resources import Key
@@ -21,6 +19,7 @@ from kafila.placement.types import Work
 from kafila.reconcile.controller import QueueController
 from kafila.reconcile.events import Recorder
 from kafila.reconcile.karmada.kinds import OPTIONS, WORKS, Kinds, stored_work
+from kafila.reconcile.karmada.measures import SLICES_IMPORTED
 from kafila.reconcile.karmada.writes import drop_finalizer
 from kafila.registry import Registry
 from kafila.registry.codec import decode_entry
@@ -34,9 +33,6 @@ from .taken import TakenSlices, refusal
 SLICES: Final = "endpointslices.discovery.k8s.io"
 EXPORTS: Final = "serviceexports.multicluster.x-k8s.io"
 PORTS_DELAY: Final = 0.2  # seconds: what several clusters say is compared once
-IMPORTED: Final = Counter(
-    "kafila_service_slices_imported_total", "Writes of EndpointSlices that members export.", ["member_cluster"]
-)
 _IMPORTED: Final = needles.field(constants.SLICE_MANAGED_BY, constants.ENDPOINTSLICE_CONTROLLER)
 
 
@@ -188,7 +184,7 @@ class EndpointSlices(QueueController[Key]):
                 self._kind, where.namespace, where.name, lambda obj: _merged(obj, wanted), OPTIONS
             )
         self._told.pop(key, None)
-        IMPORTED.labels(constants.cluster_of(key.namespace)).inc()
+        SLICES_IMPORTED.labels(constants.cluster_of(key.namespace)).inc()
 
     def _may_replace(self, found: Entry, key: Key) -> bool:
         """Ours, or left by a Work that is gone."""
