@@ -23,6 +23,7 @@ from kafila.watch import Entry
 from .allocation import NOTHING, ServiceAllocator
 from .asking import Calls, Steps, asked_to_create, asked_to_update, question, stored
 from .codec import encode_body, same_object, with_version
+from .coming_through import coming_through, keep, keeps_status, only_status
 from .context import Change, Options
 from .owners import drop_repeated_owners
 from .reset_fields import reset_fields
@@ -173,13 +174,13 @@ def prepare_update(
         if owners:
             metadata["managedFields"] = owners
     elif subresource == "status":
-        _only_status(kind, old, new)
+        only_status(kind, old, new)
         strategy.prepare_status(new, old)
         metadata = new["metadata"]
     elif subresource in strategy.prepare_subresource:
         strategy.prepare_subresource[subresource](new, old)
-    elif "status" in kind.subresources and strategy.status and not options.include_status:
-        _keep(old, new, "status")
+    elif keeps_status(kind, options):
+        keep(old, new, "status")
     strategy.default(new)
     if not tracked and subresource not in UNTRACKED and not kind.definition:
         _track(kind, old, new, options, subresource)
@@ -342,11 +343,13 @@ def _track_early(kind: Kind, old: Object | None, new: Object, options: Options, 
     The values of a custom object may be of the wrong types here: then it will be refused, or is tracked later.
     """
     try:
-        _track(kind, old, new, options, subresource)
+        seen = coming_through(kind, old, new, options, subresource)
+        _track(kind, old, seen, options, subresource)
     except (TypeError, AttributeError, KeyError, ValueError):
         if not kind.definition:
             raise
         return False
+    keep(seen["metadata"], new["metadata"], "managedFields")
     return True
 
 
@@ -361,33 +364,6 @@ def _reset_status(kind: Kind, obj: Object) -> None:
         del obj["status"]
     else:
         obj["status"] = dict(zero)
-
-
-def _keep(old: Object, new: Object, field: str) -> None:
-    if field in old:
-        new[field] = old[field]
-    else:
-        new.pop(field, None)
-
-
-def _only_status(kind: Kind, old: Object, new: Object) -> None:
-    """A write to /status changes status alone; of most built-in kinds metadata too, of others only managedFields."""
-    for field in list(new):
-        if field not in ("status", "metadata", "kind", "apiVersion"):
-            if field not in old:
-                del new[field]
-    for field, value in old.items():
-        if field not in ("status", "metadata"):
-            new[field] = value
-    sent = new["metadata"]
-    if kind.strategy.status_metadata and not kind.custom:
-        for kept in kind.strategy.kept_by_status:
-            _keep(old["metadata"], sent, kept)
-        return
-    new["metadata"] = dict(old["metadata"])
-    for field in ("managedFields", "resourceVersion"):
-        if field in sent:
-            new["metadata"][field] = sent[field]
 
 
 def _spec_changed(fields: tuple[str, ...], old: Object, new: Object) -> bool:

@@ -133,6 +133,24 @@ async def test_policies_come_before_webhooks_and_both_are_asked_again(api: Api) 
     assert request["object"]["data"] == {"k": "v", "policy": "p", "once": "p"}
 
 
+@pytest.mark.parametrize("changed", [False, True])
+async def test_nobody_owns_what_his_write_could_not_change(api: Api, changed: bool) -> None:
+    """The same with a policy, for which owners are noted before what is reset, as without."""
+    if changed:
+        rule = {**DEPLOYMENT, "resources": ["deployments", "deployments/status"]}
+        await bound(api, "labelled", label("x", "'y'"), rule=rule)
+    made = await api.made(DEPLOYMENTS, deployment("d"))
+    sent = {**made, "status": {"replicas": 5}, "spec": {**made["spec"], "replicas": 4}}
+    through_main = (await api.put(f"{DEPLOYMENTS}/d", sent)).json()
+    (owned,) = through_main["metadata"]["managedFields"]
+    assert "f:spec" in owned["fieldsV1"]
+    assert "f:status" not in owned["fieldsV1"]
+    sent = {**through_main, "status": {"replicas": 5}, "spec": {**made["spec"], "replicas": 9, "minReadySeconds": 3}}
+    through_status = (await api.put(f"{DEPLOYMENTS}/d/status", sent)).json()
+    owned = next(each for each in through_status["metadata"]["managedFields"] if each.get("subresource") == "status")
+    assert set(owned["fieldsV1"]) - {"f:metadata"} == {"f:status"}
+
+
 async def test_a_scale_is_changed(api: Api) -> None:
     rule = {**DEPLOYMENT, "resources": ["deployments/scale"]}
     most = patch("object.spec.replicas > 3 ? [JSONPatch{op: 'replace', path: '/spec/replicas', value: 3}] : []")
