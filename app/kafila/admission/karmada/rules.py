@@ -125,8 +125,8 @@ def _mutate_override(operation: str, new: Object) -> None:
 
 
 def _mutate_federated_hpa(operation: str, new: Object) -> None:
-    pass_through(new["spec"], FEDERATED_HPA)
     autoscaling.default_federated_hpa(new)
+    pass_through(new["spec"], FEDERATED_HPA)  # policies that are an empty list go now, after the defaults
 
 
 def _mutate_binding(operation: str, new: Object) -> None:
