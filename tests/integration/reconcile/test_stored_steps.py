@@ -80,6 +80,8 @@ def policies(draw: st.DrawFn) -> Object:
     if draw(st.integers(0, 3)) == 0:
         spec["suspension"] = {"dispatchingOnClusters": {"clusterNames": ["m2"]}}
     if draw(st.integers(0, 3)) == 0:
+        spec["rolloutStrategy"] = {"type": "Staged", "staged": {}}
+    if draw(st.integers(0, 3)) == 0:
         spec["conflictResolution"] = "Overwrite"
     return spec
 
@@ -132,7 +134,11 @@ def _rich() -> list[Step]:
     """One that has a bit of everything."""
     select = [{"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}]
     dynamic = {**WEIGHTED, "weightPreference": {"dynamicWeight": "AvailableReplicas"}}
-    wide: Object = {"placement": {"replicaScheduling": dynamic}, "propagateDeps": True}
+    wide: Object = {
+        "placement": {"replicaScheduling": dynamic},
+        "propagateDeps": True,
+        "rolloutStrategy": {"type": "Staged", "staged": {}},
+    }
     narrow = {"placement": {"clusterAffinity": {"clusterNames": ["m2", "m3"]}}, "conflictResolution": "Overwrite"}
     return [
         Step("create", "Deployment", "web", deployment("web", 7, "1")),
@@ -140,6 +146,7 @@ def _rich() -> list[Step]:
         Step("create", "OverridePolicy", "tag", OVERRIDE),
         Step("create", "PropagationPolicy", "web", Lab.policy("web", select=select, **wide)),
         Step("change", "Deployment", "web", {"spec": {"replicas": 12}}),
+        Step("change", "Deployment", "web", {"metadata": {"labels": {"more": "x"}}}),
         Step("change", "PropagationPolicy", "web", {"spec": narrow}),
         Step("delete", "Deployment", "web", {}),
     ]
