@@ -281,7 +281,7 @@ SMALL_FRAMES = [
 ]
 
 
-@pytest.mark.parametrize("frame", SMALL_FRAMES)
+@pytest.mark.parametrize("frame", SMALL_FRAMES, ids=["ping", "pong", "close", "window", "data", "crumbs"])
 async def test_small_frames_have_a_turn_as_others_have(pair: Pair, frame: bytes) -> None:
     """What a connection hands over at once is taken in pieces, while it hands over nothing more, and too much ends the tunnel."""
     near, _ = await pair.open()
