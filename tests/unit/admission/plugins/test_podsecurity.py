@@ -97,8 +97,9 @@ SPECS = st.fixed_dictionaries(
 
 @given(SPECS, st.integers(0, 40))
 def test_who_keeps_to_restricted_keeps_to_baseline(spec: Object, version: int) -> None:
+    """But for Windows since 1.25, where restricted asks nothing of seccomp and stands in for baseline's question."""
     before = orjson.dumps(spec)
-    if not violations(Standard("restricted", version), {}, spec):
+    if not violations(Standard("restricted", version), {}, spec) and spec.get("os") != {"name": "windows"}:
         assert not violations(Standard("baseline", version), {}, spec)
     assert not violations(Standard("privileged", version), {}, spec)
     assert violations(Standard("restricted", 1000), {}, spec) == violations(Standard("restricted", LATEST), {}, spec)
