@@ -32,6 +32,12 @@ def revision_for(rollout: RolloutStatus, cluster: str) -> str:
     return revisions_by_cluster(rollout)(cluster)
 
 
+def clusters_of(rollout: RolloutStatus | None) -> list[str]:
+    """All that are to have the revision in the end, also those that nothing was brought to yet."""
+    rows = rollout.get("clusters") or () if rollout is not None else ()
+    return [row["name"] for row in rows if row["phase"] != SKIPPED]
+
+
 def adopted(revision: str, generation: int, now: float) -> RolloutStatus:
     """What was brought there before anybody asked for a rollout stays as it is."""
     return _status(revision, "", generation, SUCCEEDED, [], now)

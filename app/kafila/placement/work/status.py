@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, Literal, NamedTuple
 
@@ -202,6 +202,13 @@ def known_failures(binding: Binding) -> dict[str, str]:
     }
 
 
+def _with_silent(items: Sequence[AggregatedStatusItem], to_come: Collection[str]) -> list[AggregatedStatusItem]:
+    """Those without a Work say nothing, so that nobody takes what the others say for all."""
+    nothing = {cluster: AggregatedStatusItem(clusterName=cluster, health="Unknown") for cluster in to_come}
+    found = nothing | {item["clusterName"]: item for item in items}
+    return [found[cluster] for cluster in sorted(found)]
+
+
 def _with_failures(items: Sequence[AggregatedStatusItem], failures: Mapping[str, str]) -> list[AggregatedStatusItem]:
     """What runs in a cluster goes on being reported, but not as applied: what should be there now is something else."""
     found = {item["clusterName"]: item for item in items}
@@ -220,10 +227,12 @@ def with_aggregated(
     now: float | None = None,
     *,
     template: Object | None = None,
+    to_come: Collection[str] = (),
 ) -> ResourceBindingStatus:
     """The new ``status`` of a binding from its Works; the same object when nothing changes.
 
-    ``failures``: by cluster, why there is no Work as it should be.
+    ``failures``: by cluster, why there is no Work as it should be. ``to_come``: clusters that are told of, also where no Work
+    is yet.
     """
     old: ResourceBindingStatus = binding.get("status") or {}
     works = list(works)
@@ -233,6 +242,8 @@ def with_aggregated(
     resource, missing = wanted["resource"], left_over_by(template or {}, wanted, works)
     is_all = resource.get("kind") != "Job" or (not missing and are_asked(wanted, works))
     items = aggregated_status(resource, works, is_all=is_all)
+    if to_come:
+        items = _with_silent(items, to_come)
     if failures:
         items = _with_failures(items, failures)
     made = fully_applied(wanted, items)

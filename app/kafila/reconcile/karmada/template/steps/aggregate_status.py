@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kafila.placement.rollout.begin import clusters_of
 from kafila.placement.scheduler.schedule import Event
 from kafila.placement.work.status import NoSuchManifest, aggregated_event, with_aggregated
 
@@ -18,8 +19,9 @@ def aggregate_status(state: State, facts: Facts | None = None) -> State:
 
 def _aggregated(state: State) -> State:
     binding = state.binding
+    to_come = clusters_of((binding.get("status") or {}).get("rollout"))
     try:
-        status = with_aggregated(binding, state.reporting, state.failures, template=state.template)
+        status = with_aggregated(binding, state.reporting, state.failures, template=state.template, to_come=to_come)
     except NoSuchManifest:  # somebody wrote into a Work; the next run puts it right
         return state
     before = binding.get("status") or {}
