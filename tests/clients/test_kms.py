@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import socket
 import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -50,7 +51,14 @@ class Plugin:
 
     async def start(self) -> None:
         self._launch()
-        await eventually(self.socket.is_socket)
+        await eventually(self._listens)
+
+    def _listens(self) -> bool:
+        """The socket is there a moment before anybody is listened to."""
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as asking:
+            asking.connect(str(self.socket))
+            return True
+        return False
 
     def stop(self) -> None:
         if self._process is not None:
