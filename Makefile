@@ -29,8 +29,8 @@ serve: install ## Start a control plane in .data
 clusters: install ## Build the real member clusters that tests use (once, into a cache outside the repository)
 	tests/clusters/build.sh
 
-test: install lint clusters ## All tests that belong to every change
-	$(BIN)/python -m pytest -m "not long" -n 2 --no-loadscope-reorder $(ARGS)
+test: install lint clusters ## All tests that belong to every change (three processes: much of it waits for others)
+	$(BIN)/python -m pytest -m "not long" -n 3 --no-loadscope-reorder $(ARGS)
 
 test-unit: install ## The tests that need nothing but Python
 	$(BIN)/python -m pytest -m "not long" -n 2 tests/unit $(ARGS)

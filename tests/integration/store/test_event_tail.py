@@ -30,7 +30,7 @@ async def shown(store: Store, tail: EventTail) -> list[str]:
 async def started(store: Store) -> EventTail:
     await Subscriber(store).begin()
     writer = Writer(store.fleet)
-    progress = await writer.take_over()
+    progress = await writer.take_over("")
     tail = EventTail(store, writer)
     tail.begin(progress.events)
     return tail
