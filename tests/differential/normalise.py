@@ -194,7 +194,7 @@ def _without_karmada(groups: dict[str, Any]) -> dict[str, Any]:
     """The groups that kube-apiserver has too."""
     field = "groups" if "groups" in groups else "items"
     # what kafila has more, and what a script makes
-    served = (".karmada.io", "placement.kafila.io", "multicluster.x-k8s.io", "diff.example.com")
+    served = (".karmada.io", ".kafila.io", "multicluster.x-k8s.io", "metrics.k8s.io", "diff.example.com")
     kept = [
         g for g in groups.get(field) or () if not (g.get("name") or g["metadata"].get("name") or "").endswith(served)
     ]
