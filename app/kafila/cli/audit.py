@@ -9,10 +9,11 @@ from cyclopts import Parameter
 
 from kafila.core.values import Object
 
-from . import CommandError, UsageError
+from . import UsageError
 from .certs import table
 from .durations import duration
 from .membership import KarmadaContext, Kubeconfig, access, told
+from .resources import resource_named
 
 if TYPE_CHECKING:
     from kafila.members.client import MemberClient
@@ -87,16 +88,12 @@ def _escaped(value: str) -> str:
 
 async def _object(client: MemberClient, named: str, namespace: str, default: str) -> tuple[str, dict[str, str]]:
     """The namespace and the fields of ``TYPE/NAME`` or ``TYPE/NAMESPACE/NAME``. Raises CommandError, StatusError, Unreachable."""
-    from kafila.members.resources import find_resource
-
     kind, *rest = named.split("/")
     if not kind or not 1 <= len(rest) <= 2 or not all(rest):
         raise UsageError("--object must be TYPE/NAME or TYPE/NAMESPACE/NAME, e.g. deployments/team-a/web")
     if len(rest) == 2 and namespace and rest[0] != namespace:
         raise UsageError(f"--namespace {namespace} and --object {named} are not of one namespace")
-    resource = await find_resource(client, kind)
-    if resource is None:
-        raise CommandError(f'the server doesn\'t have a resource type "{kind}"')
+    resource = await resource_named(client, kind)
     group = resource.api_version.rpartition("/")[0]
     plural = f"{resource.name}.{group}" if group else resource.name
     if len(rest) == 2 and not resource.namespaced:

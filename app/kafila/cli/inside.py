@@ -15,6 +15,7 @@ from cyclopts import Parameter
 
 from . import CommandError, UsageError
 from .membership import access, told
+from .resources import resource_named
 
 if TYPE_CHECKING:
     from kafila.members.client import MemberClient
@@ -149,12 +150,9 @@ def _located(plane: Access, kind: str, name: str, namespace: str) -> str:
 async def _looked_for(client: MemberClient, kind: str, name: str, namespace: str) -> dict[str, bool]:
     """The clusters that have it, and whether something of it runs there. Raises CommandError, StatusError, Unreachable."""
     from kafila.core.errors import StatusError
-    from kafila.members.resources import find_resource
     from kafila.placement.constants import CACHED_FROM_CLUSTER
 
-    resource = await find_resource(client, kind)
-    if resource is None:
-        raise CommandError(f'the server doesn\'t have a resource type "{kind}": name a cluster with -C')
+    resource = await resource_named(client, kind, ": name a cluster with -C")
     path = PROXY.format(EVERYWHERE) + resource.path(namespace if resource.namespaced else "", "")
     try:
         items, _ = await client.list(path, query={"fieldSelector": f"metadata.name={name}"})

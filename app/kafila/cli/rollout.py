@@ -12,6 +12,7 @@ from kafila.placement.types import Binding, RolloutControl
 
 from . import CommandError, UsageError
 from .membership import KarmadaContext, Kubeconfig, access, told
+from .resources import resource_named
 from .why import binding_of, parse_subjects
 
 if TYPE_CHECKING:
@@ -136,11 +137,8 @@ def _found(subjects: tuple[str, ...], namespace: str, kubeconfig: str, karmada_c
 
 async def _one(client: MemberClient, kind: str, namespace: str, name: str) -> _Rolled:
     from kafila.members.client import resource_path
-    from kafila.members.resources import find_resource
 
-    resource = await find_resource(client, kind)
-    if resource is None:
-        raise CommandError(f'the server doesn\'t have a resource type "{kind}"')
+    resource = await resource_named(client, kind)
     where = namespace if resource.namespaced else ""
     template = await client.find(resource.path(where, name))
     called = f"{resource.kind.lower()}/{name}"

@@ -15,6 +15,7 @@ from kafila.placement.types import Binding, Cluster, OverridePolicy, Propagation
 
 from . import CommandError, UsageError
 from .membership import KarmadaContext, Kubeconfig, access, told
+from .resources import resource_named
 
 if TYPE_CHECKING:
     from kafila.members.client import MemberClient
@@ -103,15 +104,12 @@ def _gathered(plane: Access, wanted: list[tuple[str, str]], namespace: str) -> l
 
 async def gather_evidence(client: MemberClient, kind: str, namespace: str, name: str) -> Evidence:
     """Reads everything the explanation needs. Raises CommandError, StatusError, Unreachable."""
-    from kafila.members.resources import find_resource
     from kafila.placement import constants
     from kafila.placement.explain import Evidence
     from kafila.placement.objects import identity, labels_of
     from kafila.placement.scheduler.decision_record import API_VERSION
 
-    resource = await find_resource(client, kind)
-    if resource is None:
-        raise CommandError(f'the server doesn\'t have a resource type "{kind}"')
+    resource = await resource_named(client, kind)
     where = namespace if resource.namespaced else ""
     template = await client.find(resource.path(where, name))
     if template is None:
