@@ -25,7 +25,7 @@ from kafila.reconcile.controller import QueueController
 from kafila.reconcile.events import Recorder
 from kafila.reconcile.karmada.binding_events import record_for_binding
 from kafila.reconcile.karmada.clusters import Clusters
-from kafila.reconcile.karmada.kinds import BINDINGS, CLUSTER_BINDINGS, CLUSTERS, OPTIONS, Kinds
+from kafila.reconcile.karmada.kinds import BINDINGS, CLUSTER_BINDINGS, CLUSTERS, OPTIONS, Kinds, stored_binding
 from kafila.reconcile.queue import Requeue
 from kafila.registry import Registry
 from kafila.watch import Entry, Event, needles
@@ -76,6 +76,7 @@ class TaintManager(QueueController[Stay]):
         self._rates = rates
         self._pace = rates.pace(Health(0, 0))
         self._not_ready: set[str] = set()  # clusters
+        self._tainted: set[str] = set()  # clusters that something may have to leave
         self._told: set[str] = set()  # clusters that evictions wait for, and it is said why
         self._guard = EvictionGuard(registry, recorder, clusters, _leaves, limits)
         self._changed: set[str] = set()  # clusters whose bindings are to be enqueued
@@ -98,6 +99,7 @@ class TaintManager(QueueController[Stay]):
 
     def resync(self) -> None:
         self._not_ready = {name for name in self._clusters.by_name if not self._clusters.is_ready(name)}
+        self._tainted = {name for name, cluster in self._clusters.by_name.items() if no_execute(cluster)}
         self._set_pace()
         self._changed.update(self._clusters.by_name)
         self.queue.add(LOOK, background=True)
@@ -107,6 +109,10 @@ class TaintManager(QueueController[Stay]):
         old, new = event.old, event.new
         cluster = self._clusters.get(event.key.name)
         self._note_health(event.key.name)
+        if cluster is not None and no_execute(cluster):
+            self._tainted.add(event.key.name)
+        else:
+            self._tainted.discard(event.key.name)
         is_same = old is not None and new is not None and old.meta.generation == new.meta.generation
         is_approval = cluster is not None and _approval(old) != _approval(new) and is_approved(cluster)
         if is_same and not is_approval:
@@ -151,13 +157,12 @@ class TaintManager(QueueController[Stay]):
 
     def _observe_binding(self, event: Event) -> None:
         """A binding that comes to a cluster, or tolerates less, while the taint is there."""
-        if event.new is None or (event.old is not None and event.old.meta.generation == event.new.meta.generation):
+        old, new = event.old, event.new
+        if not self._tainted or new is None or (old is not None and old.meta.generation == new.meta.generation):
             return
-        for cluster in self._clusters.by_name.values():
-            name = cluster["metadata"]["name"]
-            if no_execute(cluster) and event.new.mentions(needles.field("name", name)):
-                self._guard.binding_changed()
-                self.queue.add(Stay(event.key, name))
+        for name in sorted(target_names(stored_binding(new)["spec"]) & self._tainted):
+            self._guard.binding_changed()
+            self.queue.add(Stay(event.key, name))
 
     async def _reconcile(self, stay: Stay) -> None:
         if stay == LOOK:
