@@ -438,6 +438,7 @@ class RolloutStage(TypedDict):
     name: str
     targetClusters: ClusterAffinity
     requireApproval: NotRequired[bool]
+    maxConcurrency: NotRequired[int]
 
 
 class RolloutStatus(TypedDict):
@@ -478,6 +479,7 @@ class SpreadConstraint(TypedDict):
 class StagedRollout(TypedDict):
     order: NotRequired[list[str]]
     stages: NotRequired[list[RolloutStage]]
+    maxConcurrency: NotRequired[int]
     gate: NotRequired[RolloutGate]
     timeout: NotRequired[str]
     onFailure: NotRequired[RolloutFailurePolicy]

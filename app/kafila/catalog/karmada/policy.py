@@ -180,6 +180,12 @@ class RolloutStage(Model):
     name: str = Field(min_length=1, max_length=63, pattern=_STAGE, description="Name, unique in the list.")
     target_clusters: ClusterAffinity = Field(description="Clusters of the stage; the first stage that fits counts.")
     require_approval: bool | None = Field(None, description="Wait for an approval before the stage begins.")
+    max_concurrency: int | None = Field(
+        None,
+        ge=1,
+        le=2**31 - 1,
+        description="Clusters of the stage under way at a time, in place of that of all stages.",
+    )
 
 
 class RolloutFailurePolicy(Model):
@@ -195,6 +201,12 @@ class StagedRollout(Model):
     )
     stages: list[RolloutStage] | None = Field(
         None, max_length=MOST_STAGES, description="Groups of clusters that go together; excludes order."
+    )
+    max_concurrency: int | None = Field(
+        None,
+        ge=1,
+        le=2**31 - 1,
+        description="Clusters of one stage under way at a time, without it all of them; of those in no stage, without it one.",
     )
     gate: RolloutGate | None = Field(None, description="What a cluster has to show before the next one gets its turn.")
     timeout: str | None = Field(

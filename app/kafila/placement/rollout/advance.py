@@ -268,6 +268,9 @@ class _Look:
             if waiting and stage in self.strategy.with_approval and stage not in self._approved:
                 self._enter(WAITING, f"stage {stage} waits for an approval", EVENT_WAITING)
                 return
+            most = self.strategy.concurrency(stage)
+            if most is not None:
+                waiting = waiting[: max(0, most - sum(row["phase"] == PROGRESSING for row in group))]
             for row in waiting:
                 self._begin(row)
             under_way = [row["name"] for row in group if row["phase"] == PROGRESSING]

@@ -9,7 +9,7 @@ from kafila.placement.types import Cluster, RolloutClusterStatus, StagedRollout
 
 
 def ordered(targets: Collection[str], wanted: StagedRollout, clusters: Mapping[str, Cluster]) -> list[tuple[str, str]]:
-    """(stage, cluster). Without a stage each cluster goes alone. ``clusters``: Cluster objects by name."""
+    """(stage, cluster); those of no stage come last. ``clusters``: Cluster objects by name."""
     left = sorted(targets)
     found: list[tuple[str, str]] = []
     for stage in wanted.get("stages") or ():
@@ -23,10 +23,10 @@ def ordered(targets: Collection[str], wanted: StagedRollout, clusters: Mapping[s
 
 
 def groups(rows: Sequence[RolloutClusterStatus]) -> Iterator[list[RolloutClusterStatus]]:
-    """Clusters that get a revision together, in their order."""
+    """The clusters of one stage after the other, in their order; those of none are one group."""
     group: list[RolloutClusterStatus] = []
     for row in rows:
-        if group and not (row.get("stage") and row.get("stage") == group[0].get("stage")):
+        if group and row.get("stage") != group[0].get("stage"):
             yield group
             group = []
         group.append(row)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from kafila.cel.gotext import parse_duration
@@ -28,6 +30,12 @@ class Strategy(NamedTuple):
     timeout: float = 1800  # seconds for each cluster
     action: str = PAUSE
     with_approval: frozenset[str] = frozenset()  # stages that wait for one
+    at_once: int | None = None  # clusters of a stage under way at a time; None: all of a stage, one of those in none
+    at_once_in: Mapping[str, int] = MappingProxyType({})  # the same, of the stages that say so themselves
+
+    def concurrency(self, stage: str) -> int | None:
+        """Clusters of a stage under way at a time, None for all. ``stage``: "" for those in none."""
+        return self.at_once_in.get(stage, self.at_once) if stage else self.at_once or 1
 
 
 def staged_rollout(spec: ResourceBindingSpec) -> StagedRollout | None:
@@ -39,7 +47,7 @@ def staged_rollout(spec: ResourceBindingSpec) -> StagedRollout | None:
 
 
 def strategy_of(wanted: StagedRollout) -> Strategy:
-    gate = wanted.get("gate") or {}
+    gate, stages = wanted.get("gate") or {}, wanted.get("stages") or ()
     conditions = tuple(
         (each["type"], str(each.get("status") or "True")) for each in gate.get("requiredConditions") or ()
     )
@@ -47,7 +55,9 @@ def strategy_of(wanted: StagedRollout) -> Strategy:
         Gate(gate.get("requireHealthy") is not False, conditions, seconds_of(gate.get("minSuccessTime") or "0s")),
         seconds_of(wanted.get("timeout") or TIMEOUT),
         str((wanted.get("onFailure") or {}).get("action") or PAUSE),
-        frozenset(stage["name"] for stage in wanted.get("stages") or () if stage.get("requireApproval")),
+        frozenset(stage["name"] for stage in stages if stage.get("requireApproval")),
+        wanted.get("maxConcurrency"),
+        {stage["name"]: most for stage in stages if (most := stage.get("maxConcurrency"))},
     )
 
 

@@ -52,6 +52,7 @@ def check(strategy: Object, found: list[str], old: Object | None = None) -> None
         staged(stages=[stage("canary", clusterNames=["m1"]), stage("rest", labelSelector={})]),
         staged(gate={"requiredConditions": [{"type": "Available"}, {"type": "Failed", "status": "False"}]}),
         staged(onFailure={"action": "Rollback"}),
+        staged(maxConcurrency=2, stages=[{**stage("rest"), "maxConcurrency": 5}]),
     ],
 )
 def test_what_is_taken(strategy: Object) -> None:
@@ -103,6 +104,8 @@ def test_what_is_refused(strategy: Object, found: list[str]) -> None:
     [
         ({"timeout": "-5m"}, "staged.timeout"),
         ({"timeout": "soon"}, "staged.timeout"),
+        ({"maxConcurrency": 0}, "staged.maxConcurrency"),
+        ({"stages": [{**stage("all"), "maxConcurrency": "25%"}]}, "staged.stages[0].maxConcurrency"),
         ({"gate": {"minSuccessTime": "-1s"}}, "staged.gate.minSuccessTime"),
         ({"onFailure": {"action": "Panic"}}, "staged.onFailure.action"),
         ({"stages": [stage("No name")]}, "staged.stages[0].name"),

@@ -288,7 +288,13 @@ MOMENTS = st.lists(
 )
 GATES = st.builds(Gate, st.just(True), st.just(()), st.sampled_from((0.0, 5.0, 40.0)))
 PLANS = st.builds(
-    Strategy, GATES, st.just(100.0), st.sampled_from((PAUSE, CONTINUE, ROLLBACK)), st.just(frozenset[str]())
+    Strategy,
+    GATES,
+    st.just(100.0),
+    st.sampled_from((PAUSE, CONTINUE, ROLLBACK)),
+    st.just(frozenset[str]()),
+    st.none() | st.integers(1, 4),
+    st.dictionaries(st.sampled_from(("s1", "s2")), st.integers(1, 4)),
 )
 STAGED = st.lists(st.sampled_from(("", "s1", "s2")), min_size=6, max_size=6)
 
@@ -326,6 +332,8 @@ def test_no_more_than_a_stage_is_ill_on_the_new_revision_and_nobody_loses_it(
             together = next(group for group in groups(status["clusters"]) if came & {row["name"] for row in group})
             assert came <= {row["name"] for row in together} or status["phase"] == SUCCEEDED
             assert not moment.paused
+            under_way = sum(row["phase"] == PROGRESSING for row in together)
+            assert under_way <= (strategy.concurrency(together[0].get("stage", "")) or len(together))
             ill = {name for name in had - moment.gone if name not in moment.well}
             assert ill <= {row["name"] for row in together}
 
@@ -349,6 +357,35 @@ def test_it_ends(stages: list[str], strategy: Strategy, moments: list[Moment], e
         return  # `follow` begins again
     assert status["phase"] in (SUCCEEDED, FAILED, "RolledBack")
     assert PENDING not in phases(status) or status["phase"] != SUCCEEDED
+
+
+@pytest.mark.parametrize(
+    ("stages", "strategy", "begun", "after_a"),
+    [
+        ({}, Strategy(), "a", "ab"),
+        ({}, Strategy(at_once=2), "ab", "abc"),
+        ({}, Strategy(at_once=7), "abc", "abc"),
+        (dict.fromkeys("abc", "all"), Strategy(), "abc", "abc"),
+        (dict.fromkeys("abc", "all"), Strategy(at_once=2), "ab", "abc"),
+        (dict.fromkeys("abc", "all"), Strategy(at_once=2, at_once_in={"all": 1}), "a", "ab"),
+        ({"a": "first", "b": "second", "c": "second"}, Strategy(at_once=2), "a", "abc"),
+    ],
+)
+def test_so_many_clusters_are_under_way_at_a_time(
+    stages: dict[str, str], strategy: Strategy, begun: str, after_a: str
+) -> None:
+    found = look(rollout(stages=stages), strategy=strategy).status
+    assert newest(found) == begun
+    assert newest(look(found, "a", at=1, strategy=strategy).status) == after_a
+
+
+def test_more_at_a_time_counts_at_once_and_fewer_take_nothing_back() -> None:
+    found = look(rollout(*"abcd")).status
+    found = look(found, at=1, strategy=Strategy(at_once=3)).status
+    assert newest(found) == "abc"
+    found = look(found, "a", at=2, strategy=Strategy(at_once=1)).status
+    assert newest(found) == "abc"
+    assert newest(look(found, "abc", at=3, strategy=Strategy(at_once=1)).status) == "abcd"
 
 
 def test_the_status_is_what_the_schema_of_bindings_allows() -> None:
