@@ -106,7 +106,8 @@ class Agent:
 
     def send(self, *frames: Frame) -> None:
         for frame in frames:
-            self.raw(self.websocket.send(BytesMessage(data=encode(frame))))
+            with self._lock:  # wsproto remembers whether a message has begun
+                self.stream.sendall(self.websocket.send(BytesMessage(data=encode(frame))))
 
     def ended(self) -> tuple[int, str | None]:
         assert self.over.wait(PATIENCE)
@@ -284,7 +285,6 @@ def test_what_it_sends_that_nobody_reads_stops_at_its_window(server: Front, agen
             return [Frame(Kind.OPENED, frame.stream)]
         if frame.kind is Kind.DATA:
             threading.Thread(target=flood, args=(frame.stream,), daemon=True).start()
-            return [Frame(Kind.DATA, frame.stream, head)]
         if frame.kind is Kind.WINDOW:
             for _ in range(frame.granted // MOST_DATA):
                 allowed.release()
@@ -292,6 +292,7 @@ def test_what_it_sends_that_nobody_reads_stops_at_its_window(server: Front, agen
 
     def flood(stream: int) -> None:
         nonlocal sent
+        agent.send(Frame(Kind.DATA, stream, head))  # here, so that no piece gets before it
         while allowed.acquire(timeout=1):
             agent.send(*[Frame(Kind.DATA, stream, piece[:MOST_DATA])])
             sent += MOST_DATA

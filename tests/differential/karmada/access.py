@@ -163,7 +163,13 @@ class Access:
     ) -> Answer:
         headers = {"Content-Type": form} if body is not None else {}
         content = yaml.safe_dump(body) if "yaml" in form else None
-        got = await self._http.request(
+        request = self._http.build_request(
             method, path, params=query, headers=headers, content=content, json=None if content or body is None else body
         )
+        try:
+            got = await self._http.send(request)
+        except (httpx.ReadError, httpx.RemoteProtocolError):
+            if method != "GET":
+                raise
+            got = await self._http.send(request)  # the server had closed what was idle: as Go's net/http asks again
         return Answer(got.status_code, orjson.loads(got.content), tuple(got.headers.get_list("Warning")))
