@@ -14,6 +14,7 @@ for _name, _file in (
     ("cluster_harness", "harness.py"),
     ("cluster_federation", "federation.py"),
     ("cluster_metrics", "metrics.py"),
+    ("cluster_estimators", "estimators.py"),
     ("cluster_stock", "stock.py"),
     ("cluster_pods", "pods.py"),
     ("cluster_gateway", "gateway.py"),

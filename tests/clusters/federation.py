@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import os
@@ -173,6 +174,29 @@ def run(*command: str | Path) -> str:
     if done.returncode:
         raise RuntimeError(f"{' '.join(map(str, command[-4:]))}: {done.stderr.strip() or done.stdout.strip()}")
     return done.stdout
+
+
+def agent_of_kafila(plane: Federation, member: Member, name: str, folder: Path, *flags: str) -> Process:
+    """Registers the member; `kafila agent` as its pod there would be, not started."""
+    command = plane.kafila("token", "create", "--print-register-command").split()
+    program = (sys.executable, "-c", "from kafila.cli import main; main()")
+    access = (f"--kubeconfig={member.kubeconfig}", f"--cluster-name={name}", "--cluster-region=north")
+    run(*program, *command[1:], *access, "--agent-image=kafila:test", "--cert-expiration-seconds=600")
+    pod = json.loads(member.kubectl("get", "deployment", "-n", "karmada-system", "karmada-agent", "-o", "json"))
+    (container,) = pod["spec"]["template"]["spec"]["containers"]
+    assert container["command"][:2] == ["kafila", "agent"]
+    secret = json.loads(member.kubectl("get", "secret", "-n", "karmada-system", "karmada-kubeconfig", "-o", "json"))
+    credentials = folder / "karmada-kubeconfig"
+    credentials.write_bytes(base64.b64decode(secret["data"]["karmada-kubeconfig"]))
+    told = [flag for flag in container["command"][1:] if not flag.startswith(("--karmada-kubeconfig=", "--metrics"))]
+    ours = (
+        f"--karmada-kubeconfig={credentials}",
+        f"--kubeconfig={member.kubeconfig}",
+        "--cluster-status-update-frequency=1s",
+        "--cluster-lease-duration=4s",
+        "--cluster-success-threshold=1ms",
+    )
+    return Process("kafila-agent", [*program, *told, *ours, *flags], folder / "agent.log")
 
 
 def condition(obj: dict, kind: str) -> dict:

@@ -1,7 +1,7 @@
 """Real member clusters as plain processes on loopback: kube-apiserver, kube-controller-manager, kube-scheduler and kwok over one etcd.
 
 Nodes and pods are kwok's: pods become Running and Ready without containers (but never those whose image begins with ``fake/``). A
-*light* member has no pods at all; kwok writes the status of Deployments directly. Every process dies with the test process.
+*light* member has no pods at all; kwok writes the status of Deployments directly (but of those with such an image). Every process dies with the test process.
 """
 
 from __future__ import annotations
@@ -523,6 +523,7 @@ spec:
       operator: NotIn
       values: ['true']
     - {key: .metadata.deletionTimestamp, operator: DoesNotExist}
+    - {key: '.spec.template.spec.containers[].image | select( startswith("fake/") )', operator: DoesNotExist}
   next:
     statusTemplate: |
       observedGeneration: {{ .metadata.generation }}

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from cluster_estimators import client_flags, estimator_of, write_credentials
 from cluster_federation import Federation, federation_alone, replicas
-from cluster_harness import LOOPBACK, Member, Members, Process, free_ports, wait_until
-
-from kafila.identity.certificates import issue, new_authority
+from cluster_harness import Member, Members
 
 SSD = ["member2-node-1", "member2-node-2"]  # where pods with this selector fit
 SCRIPT = """
@@ -24,65 +22,32 @@ end
 
 @pytest.fixture(scope="module")
 def credentials(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """ca.crt; server.crt and client.crt with their keys."""
     folder = tmp_path_factory.mktemp("estimators")
-    authority = new_authority("estimators")
-    (folder / "ca.crt").write_bytes(authority.certificate)
-    for name, hosts in (("server", [LOOPBACK]), ("client", [])):
-        pair = issue(authority, name, hosts=hosts)
-        (folder / f"{name}.crt").write_bytes(pair.certificate)
-        (folder / f"{name}.key").write_bytes(pair.key)
+    write_credentials(folder)
     return folder
 
 
 @pytest.fixture(scope="module")
-def estimators(lab: Members, member1: Member, member2: Member, credentials: Path) -> Iterator[dict[str, int]]:
-    """Their ports by member."""
-    ports: dict[str, int] = {}
+def estimators(lab: Members, member1: Member, member2: Member, credentials: Path) -> Iterator[dict[str, dict]]:
+    """Their Services by member."""
     with contextlib.ExitStack() as ending:
-        for member in (member1, member2):
-            port, health = free_ports(2)
-            flags = {
-                "kubeconfig": member.kubeconfig,
-                "cluster-name": member.name,
-                "server-port": port,
-                "grpc-auth-cert-file": credentials / "server.crt",
-                "grpc-auth-key-file": credentials / "server.key",
-                "grpc-client-ca-file": credentials / "ca.crt",
-                "metrics-bind-address": 0,
-                "health-probe-bind-address": f"{LOOPBACK}:{health}",
-            }
-            command = [lab.bin / "scheduler-estimator", *(f"--{name}={value}" for name, value in flags.items())]
-            process = Process(f"{member.name}-estimator", command, member.folder / "estimator.log")
-            process.start()
-            ending.callback(process.stop)
-            wait_until("an estimator", lambda port=port: listens(port), process)
-            ports[member.name] = port
+        services = {
+            each.name: ending.enter_context(estimator_of(lab, each, credentials)) for each in (member1, member2)
+        }
         member2.kubectl("label", "nodes", *SSD, "disk=ssd")
         ending.callback(member2.kubectl, "label", "nodes", *SSD, "disk-")
-        yield ports
-
-
-def listens(port: int) -> bool:
-    with socket.socket() as client:
-        return client.connect_ex((LOOPBACK, port)) == 0
+        yield services
 
 
 @pytest.fixture(scope="module")
 def plane(
-    lab: Members, member1: Member, member2: Member, estimators: dict[str, int], credentials: Path,
+    lab: Members, member1: Member, member2: Member, estimators: dict[str, dict], credentials: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Federation]:  # fmt: skip
-    flags = (
-        "--enable-scheduler-estimator",
-        "--scheduler-estimator-timeout=30",
-        f"--scheduler-estimator-ca-file={credentials / 'ca.crt'}",
-        f"--scheduler-estimator-cert-file={credentials / 'client.crt'}",
-        f"--scheduler-estimator-key-file={credentials / 'client.key'}",
-    )
+    flags = ("--enable-scheduler-estimator", *client_flags(credentials))
     with federation_alone(lab, *flags, keep_logs_in=tmp_path_factory.mktemp("serve")) as plane:
         for member in (member1, member2):
-            plane.apply(service(member.name, estimators[member.name]))
+            plane.apply(estimators[member.name])
             plane.join(member)
             # what is decided before a member's nodes are summed up is not decided anew when they are
             plane.eventually("nodes are summed up", lambda name=member.name: has_room(plane, name))
@@ -94,15 +59,6 @@ def plane(
 def has_room(plane: Federation, cluster: str) -> bool:
     summary = plane.get("cluster", cluster)["status"].get("resourceSummary") or {}
     return "cpu" in (summary.get("allocatable") or {})
-
-
-def service(cluster: str, port: int) -> dict:
-    return {
-        "apiVersion": "v1",
-        "kind": "Service",
-        "metadata": {"name": f"karmada-scheduler-estimator-{cluster}", "namespace": "karmada-system"},
-        "spec": {"type": "ExternalName", "externalName": LOOPBACK, "ports": [{"port": 10352, "targetPort": port}]},
-    }
 
 
 def test_a_script_and_estimators_decide_together(plane: Federation, member1: Member, member2: Member) -> None:

@@ -12,7 +12,17 @@ from pathlib import Path
 
 import pytest
 import yaml
-from cluster_federation import Federation, Proxied, condition, deployment, federation_alone, policy, replicas, run
+from cluster_federation import (
+    Federation,
+    Proxied,
+    agent_of_kafila,
+    condition,
+    deployment,
+    federation_alone,
+    policy,
+    replicas,
+    run,
+)
 from cluster_harness import Member, Members, Process, free_ports
 from cryptography import x509
 
@@ -217,25 +227,15 @@ def test_kafila_registers_and_unregisters_too(plane: Federation, member1: Member
 
 def test_the_agent_of_kafila(plane: Federation, member1: Member, tmp_path: Path) -> None:
     """In place of karmada-agent, with what `kafila register` tells it; its certificate is renewed soon."""
-    command = plane.kafila("token", "create", "--print-register-command").split()
-    program = (sys.executable, "-c", "from kafila.cli import main; main()")
-    access = (f"--kubeconfig={member1.kubeconfig}", f"--cluster-name={NAME}", "--cluster-region=north")
-    run(*program, *command[1:], *access, "--agent-image=kafila:test", "--cert-expiration-seconds=600")
-    pod = json.loads(member1.kubectl("get", "deployment", "-n", "karmada-system", "karmada-agent", "-o", "json"))
-    (container,) = pod["spec"]["template"]["spec"]["containers"]
-    assert container["command"][:2] == ["kafila", "agent"]
-    credentials = tmp_path / "karmada-kubeconfig"
-    told = [flag for flag in container["command"][1:] if not flag.startswith(("--karmada-kubeconfig=", "--metrics"))]
-    flags = (
-        f"--karmada-kubeconfig={credentials}",
-        f"--kubeconfig={member1.kubeconfig}",
-        "--cluster-status-update-frequency=1s",
-        "--cluster-lease-duration=4s",
-        "--cluster-success-threshold=1ms",
+    process = agent_of_kafila(
+        plane,
+        member1,
+        NAME,
+        tmp_path,
         "--cert-rotation-remaining-time-threshold=0.66",  # of 600 seconds, and 300 that lie before it was made
         "--cert-rotation-checking-interval=1s",
     )
-    process = Process("kafila-agent", [*program, *told, *flags], tmp_path / "agent.log")
+    credentials = tmp_path / "karmada-kubeconfig"
     agent = Agent(plane, member1, tmp_path)
     first = agent.certificate().serial_number
     process.start()
