@@ -261,7 +261,7 @@ def update_crd(new: Object, old: Object) -> None:
 
 def create_api_service(obj: Object) -> None:
     """One that is served here is available at once."""
-    obj.pop("status", None)
+    obj["status"] = {}
     if not (obj.get("spec") or {}).get("service"):
         local = condition("Available", "True", "Local", "Local APIServices are always available")
         obj["status"] = {"conditions": with_condition(None, local)}

@@ -137,6 +137,17 @@ def test_namespaces():
     assert namespace["status"] == {"phase": "Active"}
 
 
+def test_apiservices_always_have_a_status():
+    """As Go writes it; one of an extension server's has conditions when somebody has looked at the server."""
+    kind = strategy("apiregistration.k8s.io/v1/APIService")
+    extension = defaulted("apiregistration.k8s.io/v1/APIService", spec={"service": {"name": "n", "namespace": "s"}})
+    kind.prepare_for_create(extension)
+    assert extension["status"] == {}
+    local = defaulted("apiregistration.k8s.io/v1/APIService", spec={"version": "v1"})
+    kind.prepare_for_create(local)
+    assert [condition["reason"] for condition in local["status"]["conditions"]] == ["Local"]
+
+
 def test_daemon_sets_count_the_changes_of_their_template():
     kind = strategy("apps/v1/DaemonSet")
     old = defaulted("apps/v1/DaemonSet", spec={"template": {"spec": {}}})
