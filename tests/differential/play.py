@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, final
 
+from clusters.harness import wait_until
+
 from .normalise import documents
 from .servers import Answer, Server
-from .steps import Case
+from .steps import Case, Step, Until
 
 WORKERS = 4  # connections per server
+PATIENCE = 60.0  # seconds until an answer is as a step wants it
 
 
 @final
@@ -29,15 +32,35 @@ class Player:
         answers: dict[str, Any] = {}
         out: dict[str, Answer] = {}
         for step in case.steps:
-            path, body, headers = step.request(answers)
-            try:
-                answer = self._server.send(step.method, path, headers, body)
-            except OSError as error:
-                answer = Answer(0, {}, type(error).__name__.encode())
+            answer = self._answer(step, answers)
+            if step.until is not None and not step.until.met(answer):
+                answer = self._later(case, step, step.until, answers)
             found = documents(answer)
             answers[step.name] = found[0] if len(found) == 1 else found
             out[step.name] = answer
         return out
+
+    def _answer(self, step: Step, answers: Mapping[str, Any]) -> Answer:
+        path, body, headers = step.request(answers)
+        try:
+            return self._server.send(step.method, path, headers, body)
+        except OSError as error:
+            return Answer(0, {}, type(error).__name__.encode())
+
+    def _later(self, case: Case, step: Step, until: Until, answers: Mapping[str, Any]) -> Answer:
+        """The first answer that is so. Raises TimeoutError."""
+        last = Answer(0, {}, b"")
+
+        def met() -> bool:
+            nonlocal last
+            last = self._answer(step, answers)
+            return until.met(last)
+
+        try:
+            wait_until(str(until), met, patience=PATIENCE)
+        except TimeoutError as error:
+            raise TimeoutError(f"{self._server.name}, {case.id}, {step.name}: {error}{last}") from None
+        return last
 
     def play_all(self, cases: Iterable[Case]) -> dict[str, dict[str, Answer]]:
         cases = list(cases)

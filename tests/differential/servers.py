@@ -21,6 +21,7 @@ from clusters.harness import LOOPBACK, ControlPlane, Etcd, Member, Options, buil
 
 # As Karmada starts its kube-apiserver: objects are templates, so no account's token is mounted into them.
 ADMISSION = "--disable-admission-plugins=ServiceAccount,StorageObjectInUseProtection"
+FAIRNESS = "--enable-priority-and-fairness=true"  # Kubernetes' default
 ISSUER = "--service-account-issuer=https://kubernetes.default.svc.cluster.local"  # as kafila's
 CIDR = "10.96.0.0/16"
 IDLE = 30.0  # seconds after which a connection is not used again
@@ -92,7 +93,7 @@ class _Reference(Member):
 
     def _apiserver_flags(self, etcd: Etcd) -> list[str]:
         flags = [flag for flag in super()._apiserver_flags(etcd) if not flag.startswith("--service-account-issuer=")]
-        return [*flags, ADMISSION, ISSUER, *self._more]
+        return [*flags, ADMISSION, FAIRNESS, ISSUER, *self._more]
 
 
 @contextlib.contextmanager

@@ -11,6 +11,8 @@ from urllib.parse import urlencode
 
 from kafila.machinery import mergepatch
 
+from .servers import Answer
+
 JSON = "application/json"
 PROTOBUF = "application/vnd.kubernetes.protobuf"
 MERGE = "application/merge-patch+json"
@@ -32,13 +34,28 @@ class Stored(NamedTuple):
     merge: dict[str, Any] | None = None
 
 
+class Until(NamedTuple):
+    """What an answer shows once the server has taken note of an earlier step: texts of its body or its warnings."""
+
+    has: str = ""
+    lacks: str = ""
+
+    def met(self, answer: Answer) -> bool:
+        said = "\n".join([answer.body.decode("utf-8", "replace"), *answer.headers.get("warning", ())])
+        return self.has in said and not (self.lacks and self.lacks in said)
+
+
 @dataclass(frozen=True)
 class Step:
+    """``until``: the step is asked again until its answer is so (kube-apiserver learns of policies, among others, a while after
+    they were written). What is compared is the last answer."""
+
     name: str
     method: str
     path: str
     body: Any = None  # dict or list (JSON), bytes, Stored, None
     headers: Mapping[str, str] = field(default_factory=dict)
+    until: Until | None = None
 
     def request(self, answers: Mapping[str, Any]) -> tuple[str, bytes | None, dict[str, str]]:
         """Path, body and headers, with what earlier steps were answered."""
@@ -82,6 +99,7 @@ class Case:
         content: str = "",
         accept: str = "",
         headers: Mapping[str, str] | None = None,
+        until: Until | None = None,
         **query: Any,
     ) -> Case:
         """Adds a step. ``{ns}`` in the path is the case's namespace; ``query``: fieldManager="x", dry_run is not special."""
@@ -93,7 +111,7 @@ class Case:
         given = {"Content-Type": content or JSON} if body is not None else {}
         if accept:
             given["Accept"] = accept
-        self.steps.append(Step(name, method, path, body, {**given, **(headers or {})}))
+        self.steps.append(Step(name, method, path, body, {**given, **(headers or {})}, until))
         return self
 
 

@@ -25,7 +25,7 @@ SCHEMAS: Final = 40
 
 @pytest.fixture(scope="module")
 def servers() -> Iterator[tuple[Server, Server]]:
-    with reference("--enable-priority-and-fairness=true") as theirs, kafila() as ours:
+    with reference() as theirs, kafila() as ours:
         yield theirs, ours
 
 

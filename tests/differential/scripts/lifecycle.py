@@ -4,9 +4,24 @@ from __future__ import annotations
 
 import json
 
-from differential.steps import APPLY, JSON_PATCH, MERGE, PARTIAL, PARTIAL_LIST, PROTOBUF, STRATEGIC, TABLE, Case, Stored
+from differential.steps import (
+    APPLY,
+    JSON_PATCH,
+    MERGE,
+    PARTIAL,
+    PARTIAL_LIST,
+    PROTOBUF,
+    STRATEGIC,
+    TABLE,
+    Case,
+    Stored,
+    Until,
+)
 
 from .objects import Sample, samples
+
+# of what the server itself writes into the status of a new object: the scripts go on when it is there
+WRITTEN_BY_THE_SERVER = {"FlowSchema": "Dangling"}
 
 
 def cases() -> list[Case]:
@@ -17,6 +32,16 @@ def _case(area: str, sample: Sample) -> Case:
     kind = sample.kind
     namespace = f"{area}-{kind.plural}-{kind.group.partition('.')[0] or 'core'}-{kind.version}"
     return Case(area, sample.slug, f"{kind.kind}.{kind.group}", namespace if kind.namespaced else "")
+
+
+def _settled(case: Case, sample: Sample, created: str, path: str) -> str:
+    """The step whose answer is the object as the server leaves it after the step ``created``."""
+    written = WRITTEN_BY_THE_SERVER.get(sample.kind.kind)
+    if written is None:
+        return created
+    settled = f"{created} settled"
+    case.ask(settled, "GET", path, until=Until(has=written))
+    return settled
 
 
 def _writes(sample: Sample) -> Case:
@@ -31,7 +56,7 @@ def _writes(sample: Sample) -> Case:
     case.ask("create dry-run", "POST", many, minimal, dryRun="All")
     case.ask("create", "POST", many, minimal, fieldManager="maker")
     case.ask("create again", "POST", many, minimal)
-    case.ask("update no-op", "PUT", path, Stored("create"))
+    case.ask("update no-op", "PUT", path, Stored(_settled(case, sample, "create", path)))
     # from the answer to the no-op: of Jobs and claims kube-apiserver stores defaults with it that were not there
     case.ask("update", "PUT", path, Stored("update no-op", sample.entry["change"]), fieldManager="changer")
     case.ask("update stale", "PUT", path, Stored("create", {"metadata": {"annotations": {"stale": "1"}}}))
@@ -102,6 +127,7 @@ def _writes(sample: Sample) -> Case:
     duplicate = b'{"kind":"%s",' % sample.kind.kind.encode() + json.dumps(rich).encode()[1:]
     case.ask("create duplicate strict", "POST", many, duplicate, content="application/json", fieldValidation="Strict")
     case.ask("create rich", "POST", many, rich)
+    _settled(case, sample, "create rich", other)
     case.ask(
         "create generated",
         "POST",
@@ -144,6 +170,8 @@ def _reads(sample: Sample) -> Case:
     chosen = {"labelSelector": f"read={sample.kind.plural}"}
     case.ask("create", "POST", many, minimal)
     case.ask("create rich", "POST", many, rich)
+    _settled(case, sample, "create", path)
+    _settled(case, sample, "create rich", other)
     for form, accept in (
         ("json", ""),
         ("table", TABLE),
@@ -202,6 +230,7 @@ def _applies(sample: Sample) -> Case:
     head = {"apiVersion": rich["apiVersion"], "kind": rich["kind"]}
     case.ask("dry-run", "PATCH", path, rich, content=APPLY, fieldManager="one", dryRun="All")
     case.ask("create", "PATCH", path, rich, content=APPLY, fieldManager="one")
+    _settled(case, sample, "create", path)
     case.ask("again", "PATCH", path, rich, content=APPLY, fieldManager="one")
     case.ask("shared", "PATCH", path, rich, content=APPLY, fieldManager="two")
     label = {**head, "metadata": {"name": one, "labels": {"app": "mine", "own": "1"}}}

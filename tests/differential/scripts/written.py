@@ -1,7 +1,8 @@
 """The hand-written scripts: ``written/*.yaml``, a case a file, a step a line.
 
 A step has a name and one of GET, POST, PUT, PATCH, DELETE … with the path. ``body`` is sent as JSON; ``text`` and ``base64`` as they are;
-``stored`` is what the server answered to that step, with ``change`` merged in. ``type`` and ``accept`` have short names.
+``stored`` is what the server answered to that step, with ``change`` merged in. ``type`` and ``accept`` have short names. With ``until`` (``has``, ``lacks``: texts) a step is
+asked again until its answer is so.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from differential.steps import (
     Case,
     Step,
     Stored,
+    Until,
 )
 
 TYPES = {
@@ -62,7 +64,8 @@ def _step(case: Case, given: dict[str, Any]) -> Step:
         headers["Accept"] = TYPES.get(given["accept"], given["accept"])
     headers.update(given.get("headers", {}))
     path = given[method].replace("/namespaces/{ns}/", f"/namespaces/{case.namespace}/")
-    return Step(given["name"], method, path, body, headers)
+    until = Until(**given["until"]) if "until" in given else None
+    return Step(given["name"], method, path, body, headers, until)
 
 
 def _body(given: dict[str, Any]) -> Any:
