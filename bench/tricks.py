@@ -20,6 +20,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import orjson
+from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from kafila.api.cycle import Cycle
@@ -27,6 +28,7 @@ from kafila.catalog.catalog import builtin_kinds
 from kafila.core.resources import Key
 from kafila.members.kubeconfig import load
 from kafila.registry.codec import wire_bytes
+from kafila.telemetry.exposition import exposition
 from kafila.watch import Entry, needles
 from kafila.workers.collector import OLDER, YOUNG
 
@@ -194,7 +196,25 @@ def uvicorn() -> None:
     print(f"uvicorn: a GET costs {found['direct']:.0f} µs of CPU, by ASGI's messages {found['plain']:.0f} µs")
 
 
+def metrics() -> None:
+    registry = CollectorRegistry()
+    gauge = Gauge("bench", "Of very many clusters.", ["cluster", "what"], registry=registry)
+    for number in range(5000):
+        for what in range(20):
+            gauge.labels(f"member{number}", str(what)).set(number)
+
+    def longest() -> float:
+        taken, before = 0.0, time.process_time()
+        for _ in exposition(registry):
+            taken, before = max(taken, time.process_time() - before), time.process_time()
+        return taken
+
+    held, whole = median(longest() for _ in range(5)), seconds(lambda: generate_latest(registry))
+    print(f"metrics: the longest of the pieces of 100,000 samples takes {held * 1e3:.0f} ms, all at once {whole:.1f} s")
+
+
 if __name__ == "__main__":
+    metrics()
     searches()
     splicing()
     imports()

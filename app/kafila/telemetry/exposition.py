@@ -41,7 +41,8 @@ def exposition(registry: CollectorRegistry) -> Iterator[str]:
 
 def _families(collector: object) -> Iterator[Family]:
     if isinstance(collector, MetricWrapperBase):
-        yield collector._get_metric(), _samples(collector)  # type: ignore[no-untyped-call]
+        (metric,) = collector.describe()
+        yield metric, _samples(metric.name, collector)
     elif isinstance(collector, Many):
         yield from collector.families()
     else:
@@ -49,9 +50,9 @@ def _families(collector: object) -> Iterator[Family]:
             yield metric, metric.samples
 
 
-def _samples(metric: MetricWrapperBase) -> Iterator[Sample]:
-    for sample in metric._samples():
-        yield sample._replace(name=metric._name + sample.name)
+def _samples(name: str, collector: MetricWrapperBase) -> Iterator[Sample]:
+    for sample in collector._samples():
+        yield sample._replace(name=name + sample.name)
 
 
 def _written(metric: Metric, samples: Iterator[Sample]) -> Iterator[str]:
