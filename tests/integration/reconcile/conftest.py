@@ -77,6 +77,18 @@ class Lab:
         self._changed = asyncio.Event()
         self.api = InProcessAPI()  # what the controllers ask of the API; a test says who answers
 
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def running(cls, *members: str, **settings: Any) -> AsyncIterator[Lab]:
+        """One with these members, until the end of the block."""
+        lab = await cls(**settings).start()
+        try:
+            await lab.join(*members)
+            yield lab
+        finally:
+            with contextlib.suppress(StatusError):
+                await lab.close()
+
     async def start(self) -> Lab:
         await self.store.open()
         cache = Cache(self.store)
@@ -380,12 +392,8 @@ class Lab:
 @pytest.fixture
 async def lab() -> AsyncIterator[Lab]:
     """A control plane without members."""
-    found = await Lab().start()
-    try:
+    async with Lab.running() as found:
         yield found
-    finally:
-        with contextlib.suppress(StatusError):
-            await found.close()
 
 
 @pytest.fixture

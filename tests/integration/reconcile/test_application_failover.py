@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -18,13 +17,8 @@ BROKEN = "registry.invalid/web:1"  # cannot be pulled, in simulated members as a
 @pytest.fixture
 async def moving(make_lab: Any) -> AsyncIterator[Any]:
     """Two members, of which a workload is in one; state goes along."""
-    lab = await make_lab(feature_gates="StatefulFailoverInjection=true").start()
-    await lab.join("m1", "m2")
-    try:
+    async with make_lab.running("m1", "m2", feature_gates="StatefulFailoverInjection=true") as lab:
         yield lab
-    finally:
-        with contextlib.suppress(Exception):
-            await lab.close()
 
 
 def breaking(cluster: str, kind: str = "Deployment") -> Object:

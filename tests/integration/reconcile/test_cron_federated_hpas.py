@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import AsyncIterator
 from typing import Any, final
 
@@ -62,15 +61,13 @@ class Clocked:
 
 @pytest.fixture
 async def clocked(make_lab: Any) -> AsyncIterator[Clocked]:
-    lab = await make_lab(controllers="*,-cronFederatedHorizontalPodAutoscaler").start()
-    found = Clocked(lab)
-    await found.controller.start()
-    try:
-        yield found
-    finally:
-        await found.controller.stop()
-        with contextlib.suppress(Exception):
-            await lab.close()
+    async with make_lab.running(controllers="*,-cronFederatedHorizontalPodAutoscaler") as lab:
+        found = Clocked(lab)
+        await found.controller.start()
+        try:
+            yield found
+        finally:
+            await found.controller.stop()
 
 
 def office(*rules: Object, target: Object | None = None) -> Object:

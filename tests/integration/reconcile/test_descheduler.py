@@ -61,13 +61,12 @@ async def estimator() -> AsyncIterator[Estimator]:
 
 @contextlib.asynccontextmanager
 async def started(make_lab: Any, port: int, controllers: str) -> AsyncIterator[Lab]:
-    lab = await make_lab(
+    async with make_lab.running(
         controllers=controllers,
         descheduling_interval=0.05,
         enable_scheduler_estimator=True,
         scheduler_estimator_timeout=60.0,
-    ).start()
-    try:
+    ) as lab:
         for cluster in ("m1", "m2"):
             metadata = {"name": f"karmada-scheduler-estimator-{cluster}", "namespace": "karmada-system"}
             ports = [{"port": 10352, "targetPort": port}]
@@ -75,9 +74,6 @@ async def started(make_lab: Any, port: int, controllers: str) -> AsyncIterator[L
             await lab.create({"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec})
         await lab.join("m1", "m2")
         yield lab
-    finally:
-        with contextlib.suppress(Exception):
-            await lab.close()
 
 
 async def place_broken_in_m1(lab: Lab) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -21,18 +20,15 @@ DIVIDED = {"replicaSchedulingType": "Divided", "replicaDivisionPreference": "Wei
 @pytest.fixture
 async def failing(make_lab: Any) -> AsyncIterator[Any]:
     """Two members; what cannot be tolerated is evicted, one a fiftieth of a second."""
-    lab = await make_lab(
+    async with make_lab.running(
+        "m1",
+        "m2",
         feature_gates="Failover=true",
         enable_no_execute_taint_eviction=True,
         resource_eviction_rate=50,
         allow_no_execute_taint_policy=True,
-    ).start()
-    await lab.join("m1", "m2")
-    try:
+    ) as lab:
         yield lab
-    finally:
-        with contextlib.suppress(Exception):
-            await lab.close()
 
 
 async def taint(lab: Lab, cluster: str, *taints: Object) -> None:

@@ -23,19 +23,15 @@ NAMES = ("a", "b", "c")
 @contextlib.asynccontextmanager
 async def guarded(make_lab: Any, *members: str, **limits: int) -> AsyncIterator[Lab]:
     """Three objects in all members."""
-    lab = await make_lab(
-        feature_gates="Failover=true", enable_no_execute_taint_eviction=True, resource_eviction_rate=50, **limits
-    ).start()
-    try:
-        await lab.join(*members)
+    gates = "Failover=true"
+    async with make_lab.running(
+        *members, feature_gates=gates, enable_no_execute_taint_eviction=True, resource_eviction_rate=50, **limits
+    ) as lab:
         await lab.create(lab.policy("policy", *members, select=SELECT))
         for name in NAMES:
             await lab.create(lab.config(name))
         await lab.until(lambda: all(lab.in_clusters("ConfigMap", name) == sorted(members) for name in NAMES))
         yield lab
-    finally:
-        with contextlib.suppress(Exception):
-            await lab.close()
 
 
 async def taint(lab: Lab, cluster: str, *taints: Object) -> None:

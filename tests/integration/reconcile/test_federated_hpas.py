@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -79,13 +78,8 @@ def autoscaler(name: str = "web", **spec: Any) -> Object:
 
 @pytest.fixture
 async def scaled(make_lab: Any) -> AsyncIterator[Scaled]:
-    lab = await make_lab(horizontal_pod_autoscaler_sync_period=0.2).start()
-    await lab.join("m1", "m2")
-    try:
+    async with make_lab.running("m1", "m2", horizontal_pod_autoscaler_sync_period=0.2) as lab:
         yield Scaled(lab)
-    finally:
-        with contextlib.suppress(Exception):
-            await lab.close()
 
 
 async def test_more_load_more_replicas_in_all_clusters(scaled: Scaled) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -25,13 +24,8 @@ def quota(overall: Object, *assignments: tuple[str, Object]) -> Object:
 
 @pytest.fixture
 async def enforcing(make_lab: Any) -> AsyncIterator[Any]:
-    lab = await make_lab(feature_gates="FederatedQuotaEnforcement=true").start()
-    await lab.join("m1", "m2")
-    try:
+    async with make_lab.running("m1", "m2", feature_gates="FederatedQuotaEnforcement=true") as lab:
         yield lab
-    finally:
-        with contextlib.suppress(Exception):
-            await lab.close()
 
 
 def status(lab: Any) -> Object:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -15,24 +14,19 @@ LABEL = "resourcetemplate.karmada.io/retain-replicas"
 
 @pytest.fixture
 async def marking(make_lab: Any) -> AsyncIterator[Any]:
-    lab = await make_lab(controllers="*,hpaScaleTargetMarker,deploymentReplicasSyncer").start()
-    await lab.join("m1", "m2")
-    select = [
-        {"apiVersion": "apps/v1", "kind": "Deployment"},
-        {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler"},
-    ]
-    weights = [{"targetCluster": {"clusterNames": [name]}, "weight": 1} for name in ("m1", "m2")]
-    divided = {
-        "replicaSchedulingType": "Divided",
-        "replicaDivisionPreference": "Weighted",
-        "weightPreference": {"staticWeightList": weights},
-    }
-    await lab.create(lab.policy("policy", "m1", "m2", select=select, scheduling=divided))
-    try:
+    async with make_lab.running("m1", "m2", controllers="*,hpaScaleTargetMarker,deploymentReplicasSyncer") as lab:
+        select = [
+            {"apiVersion": "apps/v1", "kind": "Deployment"},
+            {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler"},
+        ]
+        weights = [{"targetCluster": {"clusterNames": [name]}, "weight": 1} for name in ("m1", "m2")]
+        divided = {
+            "replicaSchedulingType": "Divided",
+            "replicaDivisionPreference": "Weighted",
+            "weightPreference": {"staticWeightList": weights},
+        }
+        await lab.create(lab.policy("policy", "m1", "m2", select=select, scheduling=divided))
         yield lab
-    finally:
-        with contextlib.suppress(Exception):
-            await lab.close()
 
 
 def hpa(name: str = "web", target: str = "web") -> Object:

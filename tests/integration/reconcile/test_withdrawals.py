@@ -21,17 +21,12 @@ BOTH, ONE = ["m1", "m2"], ["m1"]
 @contextlib.asynccontextmanager
 async def claimed(make_lab: Any, **limits: int) -> AsyncIterator[Lab]:
     """Three objects in two clusters."""
-    lab = await make_lab(**limits).start()
-    try:
-        await lab.join("m1", "m2")
+    async with make_lab.running("m1", "m2", **limits) as lab:
         await lab.create(lab.policy("policy", *BOTH, select=SELECT))
         for name in NAMES:
             await lab.create(lab.config(name))
         await lab.until(lambda: all(lab.in_clusters("ConfigMap", name) == BOTH for name in NAMES))
         yield lab
-    finally:
-        with contextlib.suppress(Exception):
-            await lab.close()
 
 
 @pytest.fixture
