@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from typing import Any
 
 import pytest
 
 from kafila.core.values import Object
 from kafila.placement.rollout.revision import name_of
-from tests.attack.test_requests_growth import too_much
-from tests.integration.conftest import ROOT
+from tests.attack.growth import too_much, weigh
 from tests.integration.reconcile.conftest import Lab
 from tests.integration.reconcile.conftest import lab as _lab
 
@@ -79,14 +74,6 @@ async def test_a_revision_that_somebody_deletes_moves_nothing(rolled: Lab) -> No
 
 
 def test_very_many_clusters_cost_no_more_than_as_many_looks() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.attack.weigh_rollouts"],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT / "app")},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    cases = [json.loads(line) for line in done.stdout.splitlines()]
+    cases = weigh("tests.attack.weigh_rollouts")
     assert len(cases) == 3
     assert {case["case"]: too_much(case["weights"]) for case in cases} == {case["case"]: [] for case in cases}
