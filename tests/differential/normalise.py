@@ -107,6 +107,18 @@ def normalised(answer: Answer, head: bool = False) -> dict[str, Any]:
     return out
 
 
+def comparable(obj: dict[str, Any]) -> dict[str, Any]:
+    """A stored object without what no two servers have alike; changed in place."""
+    metadata = obj["metadata"]
+    for field in ("uid", "resourceVersion", "creationTimestamp"):
+        metadata.pop(field)
+    for entry in metadata.get("managedFields", ()):
+        entry.pop("time")
+    for condition in obj.get("status", {}).get("conditions", ()):
+        condition.pop("lastTransitionTime")
+    return obj
+
+
 def _is_timed(document: Any) -> bool:
     """A bookmark that ends no initial events: it says how far the watch is, and timers say whether one comes in a watch of a second."""
     if not isinstance(document, dict) or document.get("type") != "BOOKMARK":

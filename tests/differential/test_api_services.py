@@ -9,6 +9,7 @@ from typing import Any, Final
 import pytest
 from clusters.harness import wait_until
 
+from differential.normalise import comparable
 from differential.servers import Server, kafila, reference
 from differential.steps import TABLE
 
@@ -31,17 +32,6 @@ def listed(server: Server) -> dict[str, Object]:
     assert answer.status == 200, answer.body
     items = json.loads(answer.body)["items"]
     return {obj["metadata"]["name"]: comparable(obj) for obj in items if not obj["metadata"]["name"].endswith(OURS)}
-
-
-def comparable(obj: Object) -> Object:
-    metadata = obj["metadata"]
-    for field in ("uid", "resourceVersion", "creationTimestamp"):
-        metadata.pop(field)
-    for entry in metadata.get("managedFields", ()):
-        entry.pop("time")
-    for condition in obj.get("status", {}).get("conditions", ()):
-        condition.pop("lastTransitionTime")
-    return obj
 
 
 def rows(server: Server) -> list[list[Any]]:

@@ -13,6 +13,7 @@ from typing import Any, Final
 import pytest
 from clusters.harness import wait_until
 
+from differential.normalise import comparable
 from differential.servers import Answer, Server, kafila, reference
 
 Object = dict[str, Any]
@@ -33,17 +34,6 @@ def listed(server: Server, resource: str) -> list[Object]:
     answer = server.send("GET", f"{PATH}/{resource}", {}, None)
     assert answer.status == 200, answer.body
     return json.loads(answer.body)["items"]
-
-
-def comparable(obj: Object) -> Object:
-    metadata = obj["metadata"]
-    for field in ("uid", "resourceVersion", "creationTimestamp"):
-        metadata.pop(field)
-    for entry in metadata.get("managedFields", ()):
-        entry.pop("time")
-    for condition in obj.get("status", {}).get("conditions", ()):
-        condition.pop("lastTransitionTime")
-    return obj
 
 
 def have_settled(server: Server) -> bool:
