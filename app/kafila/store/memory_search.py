@@ -11,6 +11,7 @@ import orjson
 
 from kafila.core.selectors import Selector
 
+from .exports import MemoryExports
 from .search import (
     KEPT,
     PAGE,
@@ -44,6 +45,7 @@ class MemorySearch:
     """See :class:`kafila.store.search.SearchCache`."""
 
     def __init__(self) -> None:
+        self.exports = MemoryExports()
         self._cached: dict[tuple[str, str], _Cached] = {}
         self._listeners: list[Callable[[str], None]] = []
 

@@ -13,6 +13,7 @@ from kafila.core.resources import Key
 from kafila.core.selectors import Requirement, Selector
 
 from .connect import LOST, Pool, Timeouts, connect, reconnecting
+from .exports import PostgresExports
 from .interface import Sealer, StoreUnavailable
 from .packing import Packing
 from .sealing import CannotSeal, opened
@@ -132,6 +133,7 @@ class PostgresSearch:
         self._packing = packing
         self._sealer = sealer
         self._pool = Pool(dsn, timeouts, CONNECTIONS, packing)
+        self.exports = PostgresExports(self._connected)
         self._listeners: list[Callable[[str], None]] = []
         self._listening: asyncio.Task[None] | None = None
 

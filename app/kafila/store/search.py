@@ -16,12 +16,15 @@ from typing import Final, NamedTuple, Protocol
 from kafila.core.resources import Key
 from kafila.core.selectors import Selector
 
+from .exports import Place as Place
+from .exports import SearchExports
+
 PAGE: Final = 500  # rows read at once
 PAGE_BYTES: Final = 8 << 20  # of their bodies, as they are stored
 KEPT: Final = 900.0  # seconds that deleted rows are kept at least
 
-Place = tuple[str, str]  # namespace and name
 FIRST: Final[Place] = ("", "")  # before all others
+LAST: Final[Place] = ("\U0010ffff", "")  # behind all others
 
 
 class CachedResource(NamedTuple):
@@ -90,6 +93,11 @@ def key_of(resource: str, cluster: str, namespace: str, name: str) -> Key:
 
 class SearchCache(Protocol):
     """All raise StoreUnavailable."""
+
+    @property
+    def exports(self) -> SearchExports:
+        """How far that was written to backend stores."""
+        ...
 
     async def resources(self, resource: str = "", cluster: str = "") -> list[CachedResource]:
         """Of all resources and clusters where none is named, in their order; those that are going or were not listed yet have version 0."""

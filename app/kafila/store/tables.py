@@ -160,6 +160,23 @@ search_objects = sa.Table(
     sa.Index("search_objects_deleted", "at", postgresql_where=sa.text("deleted")),
 )
 
+# how far that was written to OpenSearch (``store/exports.py``)
+search_exports = sa.Table(
+    "search_exports",
+    metadata,
+    _name("backend"),
+    _name("resource"),
+    _name("cluster"),
+    sa.Column("namespaces", sa.ARRAY(sa.Text), nullable=False),
+    _name("index_name"),
+    _name("index_uid"),
+    sa.Column("version", sa.BigInteger, nullable=False),
+    _name("namespace"),
+    _name("name"),
+    sa.Column("swept", sa.Boolean, nullable=False),
+    sa.PrimaryKeyConstraint("backend", "resource", "cluster", name="search_exports_pkey"),
+)
+
 # what ``kafila sql`` reads (``store/fleet.py``); views, rights and functions are in the migration
 _TIME: Final = sa.DateTime(timezone=True)
 _KINDS: Final[Mapping[str, Any]] = {

@@ -9,8 +9,9 @@ import os
 import pytest
 
 from kafila.core import selectors
+from kafila.store.exports import Export
 from kafila.store.interface import Store
-from kafila.store.search import FIRST, CachedChange, NotTheWriter, ObjectWrite, SearchCache
+from kafila.store.search import FIRST, LAST, CachedChange, NotTheWriter, ObjectWrite, SearchCache
 
 from .conftest import Connect
 
@@ -225,3 +226,20 @@ async def test_what_is_kept_of_one_cluster(store: Store, here: str) -> None:
     found = [(each.resource, each.cluster) for each in await cache.resources(cluster=here)]
     assert found == [(PODS, here), ("/v1/secrets", here)]
     assert [each.cluster for each in await cache.resources(PODS, here)] == [here]
+
+
+async def test_how_far_it_was_written_elsewhere(store: Store, here: str) -> None:
+    exports = store.search.exports
+    first = Export(PODS, here, (), "kubernetes-pod", "uid")
+    other = first._replace(namespaces=("a", "b"), reached=(7, ("a", "b")))
+    await exports.put(f"{here}-1", first)
+    await exports.put(f"{here}-2", other)
+    assert await exports.of(f"{here}-1") == [first]
+    assert await exports.of(f"{here}-2") == [other]
+    then = first._replace(reached=(9, LAST), swept=True)
+    await exports.put(f"{here}-1", then)
+    assert await exports.of(f"{here}-1") == [then]
+    await exports.end(f"{here}-1", PODS, here)
+    assert await exports.of(f"{here}-1") == []
+    await exports.keep([f"{here}-3"])
+    assert await exports.of(f"{here}-2") == []
