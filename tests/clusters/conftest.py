@@ -18,6 +18,7 @@ for _name, _file in (
     ("cluster_stock", "stock.py"),
     ("cluster_pods", "pods.py"),
     ("cluster_gateway", "gateway.py"),
+    ("cluster_opensearch", "opensearch.py"),
 ):
     if _name not in sys.modules:
         _spec = importlib.util.spec_from_file_location(_name, Path(__file__).with_name(_file))
@@ -29,6 +30,7 @@ for _name, _file in (
 
 from cluster_federation import Federation, federation_alone  # noqa: E402
 from cluster_harness import ControlPlane, Member, Members, Options, members  # noqa: E402
+from cluster_opensearch import OpenSearchNode, opensearch_node  # noqa: E402
 
 HERE = Path(__file__).parent
 
@@ -63,6 +65,12 @@ def member1(two_members: tuple[Member, Member]) -> Member:
 @pytest.fixture(scope="session")
 def member2(two_members: tuple[Member, Member]) -> Member:
     return two_members[1]
+
+
+@pytest.fixture(scope="session")
+def opensearch() -> Iterator[OpenSearchNode]:
+    with opensearch_node() as node:
+        yield node
 
 
 @pytest.fixture(scope="session")
