@@ -16,6 +16,7 @@ import pytest
 import yaml
 from cluster_federation import Federation, condition
 from cluster_harness import LOOPBACK, Etcd, Member, Process, built, free_ports, kubectl
+from cluster_opensearch import OpenSearchNode
 
 SEARCH = "/apis/search.karmada.io/v1alpha1/search/cache"
 PROXYING = "/apis/search.karmada.io/v1alpha1/proxying/karmada/proxy"
@@ -183,7 +184,7 @@ def changed(process: subprocess.Popen[str]) -> tuple[Any, ...]:
 
 
 @contextlib.contextmanager
-def karmadas(searched: Searched) -> Iterator[None]:
+def karmadas(searched: Searched, env: dict[str, str] | None = None) -> Iterator[None]:
     """Karmada's own server takes the group over for as long as its APIService is there."""
     plane, root = searched.plane, built()
     with tempfile.TemporaryDirectory(prefix="karmada-search-") as name:
@@ -199,7 +200,9 @@ def karmadas(searched: Searched) -> Iterator[None]:
             f"--bind-address={LOOPBACK}",
             f"--cert-dir={folder}",
         ]
-        server = Process("karmada-search", [root / "bin/karmada-search", *flags], folder / "log", {"HOME": name})
+        server = Process(
+            "karmada-search", [root / "bin/karmada-search", *flags], folder / "log", {"HOME": name, **(env or {})}
+        )
         service = {"type": "ExternalName", "externalName": "localhost"}
         registration = {
             "group": "search.karmada.io",
@@ -280,3 +283,51 @@ def test_karmadactl_sees_all_members(searched: Searched) -> None:
         shown = searched.plane.karmadactl("get", "configmaps", "-n", HERE, f"--operation-scope={scope}")
         rows = {tuple(line.split()[:2]) for line in shown.splitlines()[1:]}
         assert {("everywhere", "member1"), ("everywhere", "member2")} <= rows, shown
+
+
+def written(node: OpenSearchNode) -> list[Any]:
+    """What is in the indices, but for what members change by themselves."""
+    found = []
+    for index in ("kubernetes-pod", "kubernetes-node", "kubernetes-configmap"):
+        for document in node.documents(index).values():
+            if document["kind"] == "ConfigMap" and document["metadata"]["namespace"] != HERE:
+                continue  # Karmada has those of all namespaces
+            if document["kind"] == "Node":
+                document["status"] = sorted(json.loads(document["status"]))
+            found.append(document)
+    return sorted(found, key=lambda document: json.dumps(document, sort_keys=True))
+
+
+@pytest.mark.long
+def test_the_same_documents_as_karmadas_own(searched: Searched, opensearch: OpenSearchNode, tmp_path: Path) -> None:
+    """In one OpenSearch, and when objects are deleted they go from it."""
+    plane, (member1, _) = searched.plane, searched.members.values()
+    opensearch.clear()
+    (tmp_path / "authority.pem").write_bytes(opensearch.authority)
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "opensearch", "namespace": "default"}}
+    plane.apply({**secret, "data": opensearch.secret})
+    store = {"addresses": [opensearch.address], "secretRef": {"namespace": "default", "name": "opensearch"}}
+    registry = {**REGISTRY, "spec": {**REGISTRY["spec"], "backendStore": {"openSearch": store}}}
+    plane.apply(registry)
+
+    def ready() -> bool:
+        return condition(plane.get("resourceregistry", "all"), "BackendStoreReady").get("status") == "True"
+
+    plane.eventually("everything is written", ready)
+    ours = written(opensearch)
+    assert {document["kind"] for document in ours} == {"Pod", "Node", "ConfigMap"}
+    member1.kubectl("create", "configmap", "short", "-n", HERE)
+    plane.eventually("one more", lambda: len(written(opensearch)) == len(ours) + 1)
+    member1.kubectl("delete", "configmap", "short", "-n", HERE)
+    plane.eventually("it is gone", lambda: written(opensearch) == ours)
+    plane.kubectl("delete", "resourceregistry", "all")
+    opensearch.clear()
+    with karmadas(searched, {"SSL_CERT_FILE": str(tmp_path / "authority.pem")}):
+        plane.kubectl("create", "-f", "-", stdin=json.dumps(registry))
+        plane.eventually("theirs", lambda: len(written(opensearch)) == len(ours))
+        theirs = written(opensearch)
+        plane.kubectl("delete", "resourceregistry", "all")
+    assert theirs == ours
+    plane.apply(registry)
+    plane.eventually("written again", ready)
+    assert written(opensearch) == ours, "Karmada's own documents of these clusters have gone"

@@ -312,6 +312,23 @@ async def test_search(lab: Lab) -> None:
 
 
 @on_module_loop
+async def test_search_opensearch(lab: Lab) -> None:
+    """There is none here, and the registry says so; what is written to a real one: tests/clusters/test_opensearch.py."""
+    await lab.apply("search-opensearch")
+    await lab.kubectl("wait", "resourceregistry/searched", "--for=condition=Cached", "--timeout=90s")
+    said = "jsonpath={.status.conditions[?(@.type=='BackendStoreReady')].message}"
+
+    async def names_the_address() -> bool:
+        return "https://opensearch.example:9200: " in await lab.kubectl("get", "resourceregistry/searched", "-o", said)
+
+    await lab.kubectl("wait", "resourceregistry/searched", "--for=condition=BackendStoreReady=False", "--timeout=90s")
+    async with asyncio.timeout(90):
+        while not await names_the_address():
+            await asyncio.sleep(0.2)
+    await lab.delete("search-opensearch")
+
+
+@on_module_loop
 async def test_federated_hpa(lab: Lab) -> None:
     await lab.apply("federated-hpa")
     await lab.eventually(lambda: lab.replicas("shop") == {"member1": 1, "member2": 1})

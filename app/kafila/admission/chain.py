@@ -15,6 +15,7 @@ from kafila.placement.placement_annotations import carried
 from .karmada import rules
 from .karmada.context import NOTHING, AdmissionContext
 from .karmada.rights import POLICIES, beyond_limit
+from .karmada.search import RESOURCE, unsafe_addresses
 from .karmada.withdrawal import withdrawals
 from .plugins.attributes import NOTHING as NO_LOOKUPS
 from .plugins.attributes import Attributes, Lookups
@@ -98,6 +99,8 @@ class Admission:
             found += withdrawals(new, old, self._around)
         if kind.resource == POLICIES:
             found += beyond_limit(new, old, self._around)
+        if kind.resource == RESOURCE:
+            found += unsafe_addresses(new)
         return found
 
 

@@ -74,14 +74,6 @@ def _api_service(spec: Object, gates: Gates) -> Iterator[str]:
         yield f'spec.service: the group "{group}" is served by this server, which sends no requests for it to the service'
 
 
-def _search(spec: Object, gates: Gates) -> Iterator[str]:
-    if (spec.get("backendStore") or {}).get("openSearch") is not None:
-        yield (
-            "spec.backendStore.openSearch: is stored and not acted on by this control plane yet: objects are cached "
-            "in its database and nowhere else"
-        )
-
-
 def _multi_cluster_service(spec: Object, gates: Gates) -> Iterator[str]:
     yield from _off("MultiClusterService", feature.MULTI_CLUSTER_SERVICE, gates)
     if "LoadBalancer" in (spec.get("types") or ()):
@@ -105,7 +97,6 @@ _FIELDS: Final[dict[str, Callable[[Object, Gates], Iterator[str]]]] = {
     "clusters.cluster.karmada.io": _cluster,
     "resourceinterpretercustomizations.config.karmada.io": _customization,
     "apiservices.apiregistration.k8s.io": _api_service,
-    "resourceregistries.search.karmada.io": _search,
     "multiclusteringresses.networking.karmada.io": _multi_cluster_ingress,
     "multiclusterservices.networking.karmada.io": _multi_cluster_service,
     "serviceimports.multicluster.x-k8s.io": _service_import,

@@ -81,7 +81,9 @@ class Searching:
             raise errors.method_not_supported(GROUP, "search", request.method.lower())
         if target.name == "opensearch":
             raise StatusError(
-                501, "NotImplemented", "nothing is written to OpenSearch by this control plane: use search/cache"
+                501,
+                "NotImplemented",
+                "OpenSearch is not asked by this control plane: ask it yourself, or use search/cache",
             )
         if target.name != "cache":
             raise errors.internal_error(f"connect with unrecognized search category {target.name}")

@@ -22,6 +22,7 @@ from . import (
     quota,
     rights,
     rollout,
+    search,
     services,
 )
 from .context import NOTHING, AdmissionContext
@@ -76,6 +77,8 @@ def admit(
         cluster.admit_cluster(new, old, user, around)
     if kind.resource == "namespaces" and new is not None:
         rights.admit_namespace(new, old)
+    if kind.resource == search.RESOURCE and new is not None:
+        search.admit_registry(new, old if operation == "UPDATE" else None, user, around)
     rule = _VALIDATORS.get(kind.resource)
     if rule is None or new is None or _is_status_write(new, old):
         return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from kafila.catalog.kind import Strategy
@@ -12,6 +12,8 @@ from kafila.core.resources import split_api_version
 from kafila.core.values import Object
 
 from .affinity import validate_cluster_affinity
+
+MOST_ADDRESSES: Final = 16  # of one OpenSearch
 
 
 def registry_strategy() -> Strategy:
@@ -24,6 +26,9 @@ def validate_registry(obj: Object) -> list[FieldError]:
     for index, selector in enumerate(spec.get("resourceSelectors") or ()):
         found += _selector(selector, f"spec.resourceSelectors[{index}]")
     search = (spec.get("backendStore") or {}).get("openSearch") or {}
+    if len(search.get("addresses") or ()) > MOST_ADDRESSES:
+        path = "spec.backendStore.openSearch.addresses"
+        found.append(FieldError.too_many(path, len(search["addresses"]), MOST_ADDRESSES))
     text = "must be a valid http or https URL with non-empty scheme and host"
     for index, address in enumerate(search.get("addresses") or ()):
         if not _is_url(address):

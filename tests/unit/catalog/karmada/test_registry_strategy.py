@@ -31,6 +31,10 @@ MESSAGES = [
             "must be a valid http or https URL with non-empty scheme and host"
         ],
     ),
+    (
+        registry(backendStore={"openSearch": {"addresses": ["https://a"] * 17}}),
+        ["spec.backendStore.openSearch.addresses: Too many: 17: must have at most 16 items"],
+    ),
 ]
 
 

@@ -32,12 +32,12 @@ from kafila.store.interface import StoreUnavailable
 from kafila.store.search import CachedResource
 from kafila.watch import Event
 
+from .backends import BACKEND, WRITING, Backends
 from .follower import Follower, Target
 
 log = structlog.get_logger(__name__)
 CACHED: Final = "Cached"
 LISTING: Final = "Listing"
-BACKEND: Final = "BackendStoreReady"
 TAKING_BACK: Final = 5.0  # seconds after another process took over, if we still lead then
 FORGETTING: Final = 60.0  # seconds between looks for deleted rows whose time is over
 SHOWN: Final = 5  # problems in one message
@@ -49,7 +49,7 @@ FOLLOWED: Final = Gauge(
 
 @final
 class SearchController(QueueController[Key]):
-    """Keys are clusters, and registries whose status is written."""
+    """Keys are clusters, and registries whose status is written; without a name: those that are gone."""
 
     name = "search"
 
@@ -62,6 +62,7 @@ class SearchController(QueueController[Key]):
         self._most_bytes = most_mib << 20
         self._kind = registry.kind("search.karmada.io", "v1alpha1", "resourceregistries")
         self._registries = Registries(registry.cache, registry.catalog, self._registry_changed)
+        self._backends = Backends(registry, clusters, self._registries, self._enqueue_reports)
         self._connections: dict[str, MemberConnection] = {}
         self._followers: dict[tuple[str, str], Follower] = {}  # by resource and cluster
         self._writer = 0
@@ -78,6 +79,7 @@ class SearchController(QueueController[Key]):
         await super().stop()
         if self._forgetting is not None:
             self._forgetting.cancel()
+        await self._backends.stop()
         for follower in self._followers.values():
             await follower.stop()
         self._followers.clear()
@@ -86,14 +88,17 @@ class SearchController(QueueController[Key]):
         self._enqueue_clusters()
         for entry in self._registry.cache.resource(REGISTRIES).entries():
             self.queue.add(entry.key)
+        self.queue.add(Key(REGISTRIES, "", ""))
 
     def _enqueue_clusters(self) -> None:
+        self._backends.look()
         for name in [*self._clusters.by_name, *self._connections, ""]:  # "": those that are gone, but kept
             self.queue.add(Key(CLUSTERS, "", name))
 
     def _registry_changed(self, name: str) -> None:
         self._enqueue_clusters()
         self.queue.add(Key(REGISTRIES, "", name))
+        self.queue.add(Key(REGISTRIES, "", ""))
 
     def _observe_cluster(self, event: Event) -> None:
         """Labels and fields decide whether it is selected; its status does not."""
@@ -103,6 +108,7 @@ class SearchController(QueueController[Key]):
             if old.meta.deletionTimestamp == new.meta.deletionTimestamp:
                 return
         self.queue.add(event.key)
+        self._backends.look()
 
     # -- members -------------------------------------------------------------------------------------------------------
 
@@ -133,7 +139,7 @@ class SearchController(QueueController[Key]):
 
     async def _reconcile(self, key: Key) -> None:
         if key.resource == REGISTRIES:
-            await self._report(key.name)
+            await (self._report(key.name) if key.name else self._backends.adjust())
         elif key.name:
             await self._follow(key.name)
         else:
@@ -225,14 +231,15 @@ class SearchController(QueueController[Key]):
             return
         obj = decode_entry(self._kind, entry)
         new = self._conditions(obj)
-        if all(_is_said(conditions_of(obj), each) for each in new):
+        kept = {each["type"] for each in new}
+        is_left_over = BACKEND not in kept and find(conditions_of(obj), BACKEND) is not None
+        if not is_left_over and all(_is_said(conditions_of(obj), each) for each in new):
             return
 
         def reported(current: Object) -> Object:
             conditions = (current.get("status") or {}).get("conditions")
             for each in new:
                 conditions = with_condition(conditions, each)
-            kept = {each["type"] for each in new}
             conditions = [c for c in conditions or () if c["type"] != BACKEND or BACKEND in kept]
             return {**current, "status": {**(current.get("status") or {}), "conditions": conditions}}
 
@@ -242,15 +249,16 @@ class SearchController(QueueController[Key]):
             if not error.is_not_found:
                 raise
             return
-        self._record(obj, new[0])
+        for each in new:
+            self._record(obj, each)
 
-    def _record(self, obj: Object, cached: Object) -> None:
-        """Not that something is only just being listed."""
-        before = find(conditions_of(obj), CACHED) or {}
-        if cached["reason"] == LISTING or before.get("message") == cached["message"]:
+    def _record(self, obj: Object, new: Object) -> None:
+        """Not that something is only just being listed, or written."""
+        before = find(conditions_of(obj), new["type"]) or {}
+        if new["reason"] in (LISTING, WRITING) or before.get("message") == new["message"]:
             return
-        kind = "Normal" if cached["status"] == "True" else "Warning"
-        self._recorder.event(obj, kind, cached["reason"], cached["message"])
+        kind = "Normal" if new["status"] == "True" else "Warning"
+        self._recorder.event(obj, kind, new["reason"], new["message"])
 
     def _conditions(self, obj: Object) -> list[Object]:
         spec = obj.get("spec") or {}
@@ -264,9 +272,8 @@ class SearchController(QueueController[Key]):
             more = f" and {len(texts) - SHOWN} more" if len(texts) > SHOWN else ""
             reason = "NotFollowed" if bad else LISTING
             found = [condition(CACHED, "False", reason, f"{'; '.join(texts[:SHOWN])}{more}")]
-        if (spec.get("backendStore") or {}).get("openSearch"):
-            text = "nothing is written to OpenSearch by this control plane: objects are kept in its database"
-            found.append(condition(BACKEND, "False", "NotSupported", text))
+        if (backend := self._backends.condition(spec)) is not None:
+            found.append(backend)
         return found
 
     def _problems(self, spec: AnyObject) -> Iterator[_Problem]:
