@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol, TypeVar, final
 import orjson
 
 from kafila.aggregation import Routes
+from kafila.autoscaling.metrics import PodUsage
 from kafila.catalog.kind import Kind
 from kafila.core import errors, selectors
 from kafila.core.values import Object
@@ -74,6 +75,13 @@ class MemberMetricsAPI:
 
     def groups(self) -> list[str]:
         return [group for group in (CUSTOM, EXTERNAL) if not self._elsewhere(group)]
+
+    async def pod_usages(self, namespace: str, labels: str) -> Answer[PodUsage] | None:
+        """What members say of a namespace's pods, for the controllers of this process. None: another server answers for
+        metrics.k8s.io. Raises StatusError 429."""
+        if self._elsewhere(RESOURCE):
+            return None
+        return await self._shared(("usages", namespace, labels), lambda: self._members.pod_usages(namespace, labels))
 
     def _elsewhere(self, group: str) -> bool:
         return self._routes is not None and self._routes.gives_away(group)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+import operator
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple, final
 
 from kafila.core.values import AnyObject
@@ -52,23 +54,90 @@ class Normalized(NamedTuple):
 
 
 @final
+class _Extremes:
+    """The highest number (or the lowest) since a time, without going through all of them: what a later one outdoes can never be it."""
+
+    def __init__(self, is_better: Callable[[int, int], bool]) -> None:
+        self._is_better = is_better
+        self._entries: list[Dated] = []  # each better than all that follow
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def add(self, entry: Dated) -> None:
+        entries = self._entries
+        while entries and not self._is_better(entries[-1].replicas, entry.replicas):
+            entries.pop()
+        entries.append(entry)
+        if len(entries) > MOST_REMEMBERED:
+            del entries[0]
+
+    def forget(self, cutoff: float) -> None:
+        if self._entries and self._entries[0].at < cutoff:
+            del self._entries[: bisect_left(self._entries, cutoff, key=_at)]
+
+    def after(self, cutoff: float) -> int | None:
+        index = bisect_right(self._entries, cutoff, key=_at)
+        return self._entries[index].replicas if index < len(self._entries) else None
+
+    def since(self, cutoff: float) -> int | None:
+        index = bisect_left(self._entries, cutoff, key=_at)
+        return self._entries[index].replicas if index < len(self._entries) else None
+
+
+@final
+class _Scaled:
+    """By how many replicas it was scaled: each entry has the sum of all up to it."""
+
+    def __init__(self) -> None:
+        self._sums: list[Dated] = []
+        self._forgotten = 0  # the sum of what is not in them any more
+
+    def __len__(self) -> int:
+        return len(self._sums)
+
+    def add(self, replicas: int, at: float, longest: float) -> None:
+        """``longest``: seconds that anybody looks back."""
+        gone = max(bisect_left(self._sums, at - longest, key=_at), len(self._sums) - MOST_REMEMBERED + 1)
+        if gone > 0:
+            self._forgotten = self._sums[gone - 1].replicas
+            del self._sums[:gone]
+        self._sums.append(Dated(self._total() + replicas, at))
+
+    def after(self, cutoff: float) -> int:
+        index = bisect_right(self._sums, cutoff, key=_at)
+        return self._total() - (self._sums[index - 1].replicas if index else self._forgotten)
+
+    def _total(self) -> int:
+        return self._sums[-1].replicas if self._sums else self._forgotten
+
+
+def _at(entry: Dated) -> float:
+    return entry.at
+
+
+@final
 class History:
     """What was recommended and done for one autoscaler, as long as a window or a policy looks back."""
 
     def __init__(self) -> None:
-        self.recommended: list[Dated] = []
-        self.ups: list[Dated] = []
-        self.downs: list[Dated] = []
+        self.highest, self.lowest = _Extremes(operator.gt), _Extremes(operator.lt)
+        self.ups, self.downs = _Scaled(), _Scaled()
 
     def begin(self, current: int, now: float) -> None:
         """What is there at first counts as recommended."""
-        if not self.recommended:
-            self.recommended.append(Dated(current, now))
+        if not self.highest:
+            self._add(Dated(current, now))
 
     def recommend(self, replicas: int, now: float, window: float) -> None:
         """``window``: seconds that anybody looks back."""
-        self.recommended = _kept(self.recommended, now - window)
-        self.recommended.append(Dated(replicas, now))
+        self.highest.forget(now - window)
+        self.lowest.forget(now - window)
+        self._add(Dated(replicas, now))
+
+    def _add(self, entry: Dated) -> None:
+        self.highest.add(entry)
+        self.lowest.add(entry)
 
     def scaled(self, behavior: AnyObject | None, before: int, after: int, now: float) -> None:
         """Only behaviours have policies that look at it."""
@@ -77,13 +146,9 @@ class History:
         rules = behavior["scaleUp"] if after > before else behavior["scaleDown"]
         longest = max((policy["periodSeconds"] for policy in rules.get("policies") or ()), default=0)
         if after > before:
-            self.ups = [*_kept(self.ups, now - longest), Dated(after - before, now)]
+            self.ups.add(after - before, now, longest)
         else:
-            self.downs = [*_kept(self.downs, now - longest), Dated(before - after, now)]
-
-
-def _kept(entries: list[Dated], cutoff: float) -> list[Dated]:
-    return [entry for entry in entries if entry.at >= cutoff][-MOST_REMEMBERED + 1 :]
+            self.downs.add(before - after, now, longest)
 
 
 def normalized(
@@ -92,7 +157,8 @@ def normalized(
     """``behavior``: with its defaults, None for none. ``window``: seconds for which no scaling down forgets what was recommended,
     where the behaviour does not say. The proposal is remembered in ``history``."""
     if behavior is None:
-        stable = max([proposed, *(entry.replicas for entry in history.recommended if entry.at >= now - window)])
+        recent = history.highest.since(now - window)
+        stable = proposed if recent is None else max(proposed, recent)
         history.recommend(proposed, now, window)
         able = _DOWN_STABILIZED if stable != proposed else _READY
         replicas, why = _bounded(current, stable, bounds)
@@ -118,12 +184,9 @@ def _stabilized(behavior: AnyObject, history: History, current: int, proposed: i
     up_window = behavior["scaleUp"].get("stabilizationWindowSeconds") or 0
     given = behavior["scaleDown"].get("stabilizationWindowSeconds")
     down_window = window if given is None else given
-    lowest = highest = proposed
-    for entry in history.recommended:
-        if entry.at > now - up_window:
-            lowest = min(lowest, entry.replicas)
-        if entry.at > now - down_window:
-            highest = max(highest, entry.replicas)
+    lowest, highest = history.lowest.after(now - up_window), history.highest.after(now - down_window)
+    lowest = proposed if lowest is None else min(proposed, lowest)
+    highest = proposed if highest is None else max(proposed, highest)
     history.recommend(proposed, now, max(up_window, down_window))
     return min(max(current, lowest), highest)
 
@@ -175,8 +238,4 @@ def _selected(limits: Sequence[int], least: bool, otherwise: int) -> int:
 def _at_start(policy: AnyObject, history: History, current: int, now: float) -> int:
     """Replicas at the beginning of the policy's period."""
     cutoff = now - policy["periodSeconds"]
-    return current - _since(history.ups, cutoff) + _since(history.downs, cutoff)
-
-
-def _since(entries: Iterable[Dated], cutoff: float) -> int:
-    return sum(entry.replicas for entry in entries if entry.at > cutoff)
+    return current - history.ups.after(cutoff) + history.downs.after(cutoff)

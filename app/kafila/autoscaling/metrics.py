@@ -15,6 +15,9 @@ MOST_MILLI: Final = 2**63 - 1  # thousandths, of one amount that somebody tells:
 _NO_CUSTOM: Final = "unable to fetch metrics from custom metrics API: the server could not find the requested resource"
 
 
+NO_USAGE: Final = "no metrics returned from resource metrics API"
+
+
 class MetricsError(Exception):
     """Metrics cannot be had; the message is what the metrics APIs' client in Karmada says."""
 
@@ -32,15 +35,17 @@ class PodMetric(NamedTuple):
 PodMetrics = dict[str, PodMetric]  # by name of the pod
 
 
-@dataclass(frozen=True, slots=True)
-class PodUsage:
-    """One pod as ``metrics.k8s.io`` tells of it. ``containers``: by name, thousandths of each resource."""
+class PodUsage(NamedTuple):
+    """One pod as ``metrics.k8s.io`` tells of it. ``containers``: by name, thousandths of each resource. ``cluster``: "" where
+    nobody says. ``labels``: of the pod, None where nothing is said of them."""
 
     namespace: str
     name: str
     timestamp: float
     window: float
     containers: Mapping[str, Mapping[str, int]]
+    cluster: str = ""
+    labels: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +116,7 @@ def of_resource(usages: Sequence[PodUsage], resource: str, container: str = "") 
     that container.
     """
     if not usages:
-        raise MetricsError("no metrics returned from resource metrics API")
+        raise MetricsError(NO_USAGE)
     found: PodMetrics = {}
     for usage in usages:
         if container and container not in usage.containers:

@@ -59,7 +59,7 @@ def pod_of(obj: Object) -> Pod:
     since, started = ready.get("lastTransitionTime"), status.get("startTime")
     return Pod(
         metadata["name"],
-        _labels(metadata.get("labels") or {}),
+        shared_labels(metadata.get("labels") or {}),
         sys.intern(status.get("phase") or ""),
         bool(metadata.get("deletionTimestamp")),
         parse_rfc3339(started) if started else None,
@@ -69,8 +69,8 @@ def pod_of(obj: Object) -> Pod:
     )
 
 
-def _labels(given: Mapping[str, str]) -> Mapping[str, str]:
-    """Pods of one template have one map of labels: whoever looks at many looks at it once."""
+def shared_labels(given: Mapping[str, str]) -> Mapping[str, str]:
+    """Pods of one template have one map of labels: whoever looks at many looks at it once. Raises TypeError for what are none."""
     labels = {sys.intern(key): sys.intern(value) for key, value in given.items()}
     if len(_interned_labels) > _INTERN_LIMIT:
         _interned_labels.clear()

@@ -190,13 +190,31 @@ def of(value: Quantity | str | int | float) -> Quantity:
     return parse(value if isinstance(value, str) else str(value))
 
 
+_PLAIN: Final = re.compile(r"([0-9]{1,15})(n|u|m|k|M|Ki|Mi|)").fullmatch
+_MILLI: Final = {  # thousandths in one of it, as a fraction
+    "n": (1, 10**6),
+    "u": (1, 10**3),
+    "m": (1, 1),
+    "": (10**3, 1),
+    "k": (10**6, 1),
+    "M": (10**9, 1),
+    "Ki": (1024 * 10**3, 1),
+    "Mi": (1024**2 * 10**3, 1),
+}
+
+
 def to_int(value: Quantity | str | int | float) -> int:
     """Whole units, away from zero (Go's ``Value()``)."""
     return _away_from_zero(of(value).nano, NANO)
 
 
 def to_milli(value: Quantity | str | int | float) -> int:
-    """Thousandths, away from zero (Go's ``MilliValue()``)."""
+    """Thousandths, away from zero (Go's ``MilliValue()``). Raises QuantityError."""
+    if isinstance(value, str) and (plain := _PLAIN(value)) is not None:
+        # what metrics servers say: no two amounts are the same, so that none is remembered
+        digits, suffix = plain.groups()
+        times, divided = _MILLI[suffix]
+        return -(-int(digits) * times // divided)
     return _away_from_zero(of(value).nano, 10**6)
 
 

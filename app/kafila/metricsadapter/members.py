@@ -15,6 +15,7 @@ from urllib.parse import quote
 import structlog
 from prometheus_client import Counter
 
+from kafila.autoscaling.metrics import PodUsage
 from kafila.core.errors import StatusError, bad_request
 from kafila.core.names import path_segment
 from kafila.members.answers import status_error
@@ -27,6 +28,7 @@ from kafila.members.transport import Unreachable, UnusableAnswer
 from kafila.registry.threads import in_thread
 
 from . import answers, merging
+from .usages import pod_usages
 from .values import ALL_OBJECTS, CUSTOM, EXTERNAL, RESOURCE, VERSIONS, ExternalValue, MetricValue, Usage
 
 T = TypeVar("T")
@@ -39,6 +41,7 @@ LEFT_OUT: Final = Counter(
 )
 VALUE: Final = 512  # bytes of a custom or external value in memory, beside its text
 USAGE: Final = 128  # of one object's usage
+POD_USAGE: Final = 1024  # of one pod's, as numbers
 VERSIONS_FOR: Final = 60.0  # seconds that it is believed which versions of an API a member serves
 NO_METRICS: Final = "it does not serve metrics.k8s.io"
 
@@ -94,19 +97,37 @@ class MemberMetrics:
         path = resource_path(_api(RESOURCE), "nodes", "", _checked(name))
         return await self._one(path, name, lambda body, cluster: answers.node(body, f"GET {path}", cluster))
 
+    async def pod_usages(self, namespace: str, labels: str = "") -> Answer[PodUsage]:
+        """As `pods` of one namespace, for whoever reckons with it: no documents are made, and nothing is put in order."""
+        path = resource_path(_api(RESOURCE), "pods", _segment(namespace))
+        with self._room.share() as take:
+            heard = await self._usages(
+                path, labels, lambda body, name: pod_usages(body, f"GET {path}", name, namespace), take, POD_USAGE
+            )
+            return Answer([usage for said in heard.said.values() for usage in said], heard.left_out)
+
     async def _usage(self, path: str, labels: str, read: Callable[[bytes, str], list[Usage]]) -> Answer[Usage]:
+        with self._room.share() as take:
+            heard = await self._usages(path, labels, read, take, USAGE)
+            return await _answer(heard, lambda said: merging.side_by_side(usage for each in said for usage in each))
+
+    async def _usages(
+        self,
+        path: str,
+        labels: str,
+        read: Callable[[bytes, str], list[T]],
+        take: Callable[[int], None],
+        each: int,
+    ) -> _Heard[list[T]]:
         query = {"labelSelector": labels} if labels else {}
 
-        with self._room.share() as take:
+        async def ask(client: MemberClient) -> list[T]:
+            try:
+                return await self._list(client, path, query, lambda body: read(body, client.name), take, each)
+            except StatusError as error:
+                raise CredentialsError(NO_METRICS) if error.code == 404 else error from None
 
-            async def ask(client: MemberClient) -> list[Usage]:
-                try:
-                    return await self._list(client, path, query, lambda body: read(body, client.name), take, USAGE)
-                except StatusError as error:
-                    raise CredentialsError(NO_METRICS) if error.code == 404 else error from None
-
-            heard = await self._everywhere(ask)
-            return await _answer(heard, lambda said: merging.side_by_side(usage for each in said for usage in each))
+        return await self._everywhere(ask)
 
     async def _one(self, path: str, name: str, read: Callable[[bytes, str], Usage]) -> Answer[Usage]:
         with self._room.share() as take:

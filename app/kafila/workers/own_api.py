@@ -6,9 +6,12 @@ from typing import Any, Final, final
 
 from kafila.api.app import ObjectsApp
 from kafila.api.deferred import DeferredMetaRoutes
+from kafila.api.member_metrics import MemberMetricsAPI
 from kafila.api.proxy import MemberProxy
 from kafila.authorization import Authorizer
+from kafila.autoscaling.metrics import PodUsage
 from kafila.members.transport import ASGITransport, Timeouts, Unreachable
+from kafila.metricsadapter.members import Answer
 from kafila.reconcile.karmada.member.manager import TransportFor
 from kafila.registry import Registry, User
 from kafila.settings.settings import Settings
@@ -57,6 +60,13 @@ class InProcessAPI:
         if self.app is not None:
             self.app.draining.set()
             await self.app.member_proxy.close()
+
+    async def pod_usages(self, namespace: str, labels: str) -> Answer[PodUsage] | None:
+        """What members say of a namespace's pods, where this API asks them itself; None: ask for metrics.k8s.io. Raises StatusError 429."""
+        metrics = getattr(self.app, "metrics", None)
+        if not isinstance(metrics, MemberMetricsAPI):
+            return None
+        return await metrics.pod_usages(namespace, labels)
 
     async def get(self, target: str) -> tuple[int, bytes]:
         """Status and body. Raises Unreachable, UnusableAnswer."""

@@ -29,10 +29,16 @@ def behavior(up: Any = None, down: Any = None) -> dict[str, Any]:
 def history(recommended: Any = (), ups: Any = (), downs: Any = ()) -> History:
     """Pairs of replicas and seconds ago."""
     found = History()
-    found.recommended = [Dated(replicas, NOW - ago) for replicas, ago in recommended]
-    found.ups = [Dated(replicas, NOW - ago) for replicas, ago in ups]
-    found.downs = [Dated(replicas, NOW - ago) for replicas, ago in downs]
+    for replicas, ago in _oldest_first(recommended):
+        found.recommend(replicas, NOW - ago, 3600)
+    for scaled, entries in ((found.ups, ups), (found.downs, downs)):
+        for replicas, ago in _oldest_first(entries):
+            scaled.add(replicas, NOW - ago, 3600)
     return found
+
+
+def _oldest_first(pairs: Any) -> list[tuple[int, float]]:
+    return sorted(pairs, key=lambda pair: -pair[1])
 
 
 @pytest.mark.parametrize(
@@ -114,15 +120,15 @@ def test_windows_of_a_behaviour(windows: Any, past: Any, current: int, proposed:
 
 
 def test_what_is_remembered_is_bounded() -> None:
-    full = [(1, 0)] * (MOST_REMEMBERED - 1)
+    full = [(number, 0) for number in range(MOST_REMEMBERED)]
     found = history(full, full, full)
     for index in range(5):
-        found.recommend(index, NOW, 3600)
+        found.recommend(MOST_REMEMBERED + index, NOW, 3600)
         found.scaled(behavior(), 1, 2, NOW)
         found.scaled(behavior(), 2, 1, NOW)
-    assert max(map(len, (found.recommended, found.ups, found.downs))) == MOST_REMEMBERED
+    assert list(map(len, (found.highest, found.lowest, found.ups, found.downs))) == [1, *[MOST_REMEMBERED] * 3]
     found.recommend(1, NOW + 3601, 3600)
-    assert len(found.recommended) == 1
+    assert len(found.highest) == len(found.lowest) == 1
 
 
 def test_only_behaviours_look_at_what_was_scaled() -> None:
@@ -131,7 +137,33 @@ def test_only_behaviours_look_at_what_was_scaled() -> None:
     assert not found.ups
     found.scaled(behavior(), 1, 5, NOW)
     found.scaled(behavior(), 5, 2, NOW)
-    assert (found.ups, found.downs) == ([Dated(4, NOW)], [Dated(3, NOW)])
+    assert [(len(each), each.after(NOW - 1), each.after(NOW)) for each in (found.ups, found.downs)] == [
+        (1, 4, 0),
+        (1, 3, 0),
+    ]
+
+
+steps = st.lists(st.tuples(st.integers(0, 9), st.sampled_from((0.0, 1.0, 15.0, 60.0))), max_size=40)
+
+
+@given(steps, st.sampled_from((0.0, 30.0, 300.0)), st.sampled_from((0.0, 15.0, 60.0, 300.0)))
+def test_what_is_remembered_is_what_a_list_of_all_would_say(given_steps: Any, kept: float, back: float) -> None:
+    found, all_of_them, now = History(), [], NOW
+    for replicas, pause in given_steps:
+        now += pause
+        found.recommend(replicas, now, kept)
+        found.ups.add(replicas, now, kept)
+        all_of_them.append(Dated(replicas, now))
+        remembered = [each for each in all_of_them if each.at >= now - kept]
+        for cutoff in (now - back, now):
+            after = [each.replicas for each in remembered if each.at > cutoff]
+            since = [each.replicas for each in remembered if each.at >= cutoff]
+            assert (found.highest.after(cutoff), found.lowest.after(cutoff)) == (
+                max(after, default=None),
+                min(after, default=None),
+            )
+            assert found.highest.since(cutoff) == max(since, default=None)
+            assert found.ups.after(cutoff) == sum(after)
 
 
 policies = st.lists(

@@ -110,3 +110,9 @@ def test_canonical_text_is_a_fixed_point_and_keeps_the_amount(number: str, suffi
 def test_every_amount_has_a_text_that_is_read_back(nano: int, format: quantity.Format) -> None:
     made = Quantity(nano, format)
     assert quantity.parse(str(made)).nano == nano
+
+
+@given(st.integers(0, 10**17), st.sampled_from(["n", "u", "m", "", "k", "M", "G", "Ki", "Mi", "Gi"]))
+def test_thousandths_of_a_plain_amount_are_those_of_any_other(number: int, suffix: str) -> None:
+    text = f"{number}{suffix}"
+    assert quantity.to_milli(text) == quantity.to_milli(quantity.parse(text))

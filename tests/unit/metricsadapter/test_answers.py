@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kafila.autoscaling.metrics import PodUsage
 from kafila.members.transport import UnusableAnswer
-from kafila.metricsadapter import answers
+from kafila.metricsadapter import answers, usages
 
 SAMPLE = {"timestamp": "2026-01-01T00:00:00Z", "window": "10s"}
 JUNK = st.recursive(
@@ -122,3 +123,48 @@ def test_discovery() -> None:
     assert answers.versions(group, "") == ["v1beta1", "v9"]
     rows = [{"name": "pods/requests", "namespaced": True}, {"name": "nodes/heat"}]
     assert answers.resources(orjson.dumps({"resources": rows}), "") == [("pods/requests", True), ("nodes/heat", False)]
+
+
+def test_the_use_of_pods_in_numbers() -> None:
+    labelled = pod("a", metadata={"name": "a", "namespace": "default", "labels": {"app": "web"}})
+    found = usages.pod_usages(listed(labelled, pod("b", window="1m0.5s")), "GET /", "m1", "default")
+    containers = {"c": {"cpu": 25, "memory": 16 * 2**20 * 1000}}
+    at = 1767225600.0
+    assert found == [
+        PodUsage("default", "a", at, 10.0, containers, "m1", {"app": "web"}),
+        PodUsage("default", "b", at, 60.5, containers, "m1"),
+    ]
+    assert usages.pod_usages(b'{"items":null}', "GET /", "m1", "default") == []
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        7,
+        {},
+        pod(metadata={"name": "web"}),  # no namespace
+        pod(namespace="kube-system"),
+        pod(metadata={"name": 7, "namespace": "default"}),
+        pod("n" * 2000),
+        pod(metadata={"name": "web", "namespace": "default", "labels": {"a": ["b"]}}),
+        pod(timestamp="now"),
+        pod(timestamp=None),
+        pod(window="soon"),
+        pod(containers={"name": "c"}),
+        pod(containers=[{"name": "c", "usage": {"cpu": "much"}}]),
+        pod(containers=[{"name": "c", "usage": {f"r{number}": "1" for number in range(33)}}]),
+    ],
+)
+def test_no_use_of_pods(item: Any) -> None:
+    with pytest.raises(UnusableAnswer):
+        usages.pod_usages(listed(pod(), item), "GET /", "m1", "default")
+
+
+@given(JUNK)
+def test_whatever_a_member_says_of_its_pods_is_usage_or_refused(junk: Any) -> None:
+    for item in (junk, pod(metadata=junk), pod(containers=junk), pod(containers=[{"name": "c", "usage": junk}])):
+        try:
+            found = usages.pod_usages(listed(item), "GET /", "m1", "default")
+        except UnusableAnswer:
+            continue
+        assert all(isinstance(each.timestamp, float) for each in found)

@@ -11,6 +11,7 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from typing import Final, final
+from zlib import crc32
 
 from prometheus_client import Histogram
 
@@ -50,11 +51,13 @@ from kafila.watch import Event
 from .contenders import FEDERATED, Contenders, Target, target_of
 from .members import Pods
 from .selectors import SelectingAutoscalers
+from .shared_metrics import SharedMetrics
 from .targets import InClusters, NoTarget, Targets, Template, failed_to_write, parsed_selector
 
 SOURCE: Final = "federatedHPA-controller"
 SOLE: Final = "kafila.io/SoleAutoscaler"
 CONTRADICTING: Final = "ContradictingAutoscalers"
+EARLY: Final = 0.1  # of a period: so soon after a look there is no other
 CONCURRENCY: Final = 16  # looks at a time: most of each is waiting for metrics
 SECONDS: Final = Histogram(
     "federatedhpa_process_duration_seconds",
@@ -83,7 +86,7 @@ class FederatedHPAs(QueueController[Key]):
         super().__init__(registry.cache, "federated-hpa", concurrency=CONCURRENCY, waits=True)
         self._registry = registry
         self._recorder = recorder
-        self._metrics = metrics
+        self._metrics = SharedMetrics(metrics, period)
         self._period = period
         self._tuning = tuning
         self._kind = registry.kind("autoscaling.karmada.io", "v1alpha1", "federatedhpas")
@@ -95,8 +98,10 @@ class FederatedHPAs(QueueController[Key]):
 
     async def stop(self) -> None:
         await super().stop()
+        await self._metrics.close()
         self._histories.clear()
         self._selecting.clear()
+        self._targets.clear()
 
     def resync(self) -> None:
         for entry in self._registry.cache.resource(FEDERATED).entries():
@@ -126,12 +131,13 @@ class FederatedHPAs(QueueController[Key]):
                 result = "success"
         finally:
             SECONDS.labels(result).observe(time.perf_counter() - began)
-        raise Requeue(self._period, timed=True)
+        raise Requeue(until_next(key.namespace, self._period, time.monotonic()), timed=True)
 
     async def _look_at(self, key: Key, autoscaler: Object) -> bool:
         """Whether everything that it asks for could be looked at. What could not is said of it, and looked at again next time."""
         spec, reference = autoscaler["spec"], autoscaler["spec"]["scaleTargetRef"]
-        self._warn_of_rivals(key, autoscaler)
+        contended = self._contended_condition(key, autoscaler)
+        self._warn_of_rivals(autoscaler, contended)
         try:
             template = self._targets.template(key.namespace, reference)
             binding = self._targets.binding(template)
@@ -140,7 +146,7 @@ class FederatedHPAs(QueueController[Key]):
         except NoTarget as error:
             self._selecting.remove(key)
             self._warn(autoscaler, Warned(error.event, error.message))
-            await self._write_conditions(key, autoscaler, [error.condition])
+            await self._write_conditions(key, autoscaler, [error.condition], contended)
             return False
         for reason, message, _ in standing.troubles:
             self._warn(autoscaler, Warned(reason, message))
@@ -160,7 +166,7 @@ class FederatedHPAs(QueueController[Key]):
             scaled_at = "" if verdict.failed else rfc3339()
         for event in verdict.events:
             self._warn(autoscaler, event)
-        await self._write_status(key, autoscaler, verdict, template.replicas, said, scaled_at)
+        await self._write_status(key, autoscaler, verdict, template.replicas, said, scaled_at, contended)
         return not verdict.error
 
     async def _judged(
@@ -191,16 +197,16 @@ class FederatedHPAs(QueueController[Key]):
 
     async def _rescale(self, autoscaler: Object, template: Template, verdict: Verdict, history: History) -> Verdict:
         """The verdict with what came of it."""
-        kind, metadata, wanted = template.kind, template.obj["metadata"], verdict.replicas
+        kind, wanted = template.kind, verdict.replicas
         scale = {
-            "metadata": {"uid": metadata["uid"], "resourceVersion": metadata["resourceVersion"]},
+            "metadata": {"uid": template.uid, "resourceVersion": template.resource_version},
             "spec": {"replicas": wanted},
         }
         try:
             await self._registry.modify(
                 kind,
-                metadata.get("namespace", ""),
-                metadata["name"],
+                template.namespace,
+                template.name,
                 lambda current: with_replicas(kind, current, scale),
                 OPTIONS,
                 "scale",
@@ -222,10 +228,16 @@ class FederatedHPAs(QueueController[Key]):
         return verdict._replace(conditions=(*verdict.conditions, done))
 
     async def _write_status(
-        self, key: Key, autoscaler: Object, verdict: Verdict, current: int, said: Sequence[Object], scaled_at: str
+        self,
+        key: Key,
+        autoscaler: Object,
+        verdict: Verdict,
+        current: int,
+        said: Sequence[Object],
+        scaled_at: str,
+        contended: Object | None,
     ) -> None:
         now = time.time()
-        contended = self._contended_condition(key, autoscaler)
 
         def judged(obj: Object) -> Object:
             status = status_after(obj.get("status") or {}, verdict, current, said, scaled_at, now)
@@ -233,10 +245,11 @@ class FederatedHPAs(QueueController[Key]):
 
         await self._write(key, autoscaler, judged)
 
-    async def _write_conditions(self, key: Key, autoscaler: Object, said: Sequence[Object]) -> None:
+    async def _write_conditions(
+        self, key: Key, autoscaler: Object, said: Sequence[Object], contended: Object | None
+    ) -> None:
         """Only conditions: nothing is known of the replicas."""
         now = time.time()
-        contended = self._contended_condition(key, autoscaler)
 
         def judged(obj: Object) -> Object:
             before = obj.get("status") or {}
@@ -275,9 +288,8 @@ class FederatedHPAs(QueueController[Key]):
         text = f"the same target is scaled by {rivals}: they undo each other's work, keep one of them"
         return condition(SOLE, "False", CONTRADICTING, text)
 
-    def _warn_of_rivals(self, key: Key, autoscaler: Object) -> None:
+    def _warn_of_rivals(self, autoscaler: Object, contended: Object | None) -> None:
         """Once for what is not said yet."""
-        contended = self._contended_condition(key, autoscaler)
         known = find(conditions_of(autoscaler), SOLE) or {}
         if contended is not None and known.get("message") != contended["message"]:
             self._warn(autoscaler, Warned(CONTRADICTING, contended["message"]))
@@ -295,12 +307,23 @@ def _with_or_without(status: Object, contended: Object | None, now: float) -> Ob
     return {**status, "conditions": kept} if kept != conditions else status
 
 
+def until_next(namespace: str, period: float, now: float) -> float:
+    """Seconds until the next look at an autoscaler. Those of one namespace are looked at together, so that what is asked about it is
+    asked once; namespaces have their turn one after the other."""
+    turn = period * (crc32(namespace.encode()) / 2**32)
+    left = (turn - now) % period
+    return left if left > period * EARLY else left + period
+
+
 async def asked(
     client: MetricsClient, namespace: str, selector: str, questions: Sequence[Question | None]
 ) -> list[Answer | None]:
     """The answers, in the order of the questions; equal ones are asked once, and all at the same time."""
     different = list(dict.fromkeys(each for each in questions if each is not None))
-    found = await asyncio.gather(*(_answer(client, namespace, selector, each) for each in different))
+    if len(different) == 1:  # nearly always: no task is made for it
+        found = [await _answer(client, namespace, selector, different[0])]
+    else:
+        found = await asyncio.gather(*(_answer(client, namespace, selector, each) for each in different))
     answers = dict(zip(different, found, strict=True))
     return [answers[each] if each is not None else None for each in questions]
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, Protocol, TypeVar, final
 from urllib.parse import quote, urlencode
 
@@ -13,6 +14,7 @@ from prometheus_client import Histogram
 
 from kafila.autoscaling.metrics import (
     DEFAULT_WINDOW,
+    NO_USAGE,
     MetricsError,
     ObjectReference,
     PodMetric,
@@ -21,18 +23,20 @@ from kafila.autoscaling.metrics import (
     milli,
 )
 from kafila.catalog.catalog import Catalog
-from kafila.cel.gotext import parse_duration
 from kafila.core.clock import parse_rfc3339
 from kafila.core.errors import StatusError
 from kafila.core.resources import split_api_version
 from kafila.core.values import Object
 from kafila.members.answers import status_error
 from kafila.members.transport import Unreachable, UnusableAnswer
+from kafila.metricsadapter.members import Answer
+from kafila.metricsadapter.usages import SHAPE, usage_of
+from kafila.placement.constants import QUERY_FROM_CLUSTER
 
 T = TypeVar("T")
 BIG: Final = 32 << 10  # bytes of an answer that is read in a thread
 MOST_ITEMS: Final = 250_000  # of one answer
-MOST_CONTAINERS: Final = 1000  # of one pod
+MANY: Final = 1000  # items that are read in a thread
 _RESOURCE, _CUSTOM, _EXTERNAL = "metrics.k8s.io", "custom.metrics.k8s.io", "external.metrics.k8s.io"
 _NAMES: Final = {_RESOURCE: "resource", _CUSTOM: "custom", _EXTERNAL: "external"}
 PULLED: Final = Histogram(
@@ -45,6 +49,10 @@ PULLED: Final = Histogram(
 
 class OwnAPI(Protocol):
     """This control plane's API, as its controllers ask it."""
+
+    async def pod_usages(self, namespace: str, labels: str) -> Answer[PodUsage] | None:
+        """What members say of a namespace's pods, where this API asks them itself; None: ask for metrics.k8s.io. Raises StatusError."""
+        ...
 
     async def get(self, target: str) -> tuple[int, bytes]:
         """Status and body of a GET of path and query. Raises Unreachable, UnusableAnswer."""
@@ -60,16 +68,26 @@ class APIMetrics:
         self._catalog = catalog
 
     async def resource(self, namespace: str, selector: str) -> Sequence[PodUsage]:
-        path = f"/apis/{_RESOURCE}/v1beta1/namespaces/{_quoted(namespace)}/pods"
-        query = {"labelSelector": selector}
-        return await self._read(
-            "ResourceMetric", _RESOURCE, path, query, "pods", lambda items: list(map(_usage, items))
-        )
+        """Of members that this control plane asks itself no document is made, only to be read again."""
+        with _measured("ResourceMetric"):
+            try:
+                answer = await self._api.pod_usages(namespace, selector)
+            except StatusError as error:
+                raise _unfetched(_RESOURCE, str(error)) from None
+            if answer is not None:
+                if not answer.found:
+                    raise MetricsError(NO_USAGE)
+                return answer.found
+            path = f"/apis/{_RESOURCE}/v1beta1/namespaces/{_quoted(namespace)}/pods"
+            return await self._read(
+                _RESOURCE, path, {"labelSelector": selector}, "pods", lambda items: list(map(_usage, items))
+            )
 
     async def of_pods(self, namespace: str, selector: str, metric: str, metric_selector: str) -> PodMetrics:
         path = f"/apis/{_CUSTOM}/v1beta2/namespaces/{_quoted(namespace)}/pods/*/{_quoted(metric)}"
         query = {"labelSelector": selector, "metricLabelSelector": metric_selector}
-        return await self._read("RawMetric", _CUSTOM, path, query, "pods", lambda items: dict(map(_sample, items)))
+        with _measured("RawMetric"):
+            return await self._read(_CUSTOM, path, query, "pods", lambda items: dict(map(_sample, items)))
 
     async def of_object(self, namespace: str, about: ObjectReference, metric: str, metric_selector: str) -> int:
         query = {"metricLabelSelector": metric_selector}
@@ -79,9 +97,8 @@ class APIMetrics:
             path = f"{root}/metrics/{_quoted(metric)}"
         else:
             path = f"{root}/{_quoted(resource)}/{_quoted(about.name)}/{_quoted(metric)}"
-        values = await self._read(
-            "ObjectMetric", _CUSTOM, path, query, resource, lambda items: list(map(_value, items))
-        )
+        with _measured("ObjectMetric"):
+            values = await self._read(_CUSTOM, path, query, resource, lambda items: list(map(_value, items)))
         if len(values) != 1:
             count = len(values)
             text = f"the custom metrics API server returned {count} results when we asked for exactly one"
@@ -91,9 +108,8 @@ class APIMetrics:
     async def external(self, namespace: str, metric: str, metric_selector: str) -> Sequence[int]:
         path = f"/apis/{_EXTERNAL}/v1beta1/namespaces/{_quoted(namespace)}/{_quoted(metric)}"
         query = {"labelSelector": metric_selector}
-        return await self._read(
-            "ExternalMetric", _EXTERNAL, path, query, metric, lambda items: list(map(_value, items))
-        )
+        with _measured("ExternalMetric"):
+            return await self._read(_EXTERNAL, path, query, metric, lambda items: list(map(_value, items)))
 
     def _resource_of(self, about: ObjectReference) -> str:
         """``ingresses.networking.k8s.io``. Raises MetricsError for a kind that nobody knows."""
@@ -109,23 +125,15 @@ class APIMetrics:
 
     async def _read(
         self,
-        name: str,
         group: str,
         path: str,
         query: Mapping[str, str],
         resource: str,
         read: Callable[[Sequence[Any]], T],
     ) -> T:
-        """What ``read`` makes of the items; ``name``: of the metric of ours. Raises MetricsError."""
-        began = time.perf_counter()
-        result = "error"
-        try:
-            items = await self._items(group, path, query, resource)
-            found = await _off_the_loop(len(items) > MOST_CONTAINERS, lambda: _shaped(group, items, read))
-            result = "success"
-            return found
-        finally:
-            PULLED.labels(result, name).observe(time.perf_counter() - began)
+        """What ``read`` makes of the items. Raises MetricsError."""
+        items = await self._items(group, path, query, resource)
+        return await _off_the_loop(len(items) > MANY, lambda: _shaped(group, items, read))
 
     async def _items(self, group: str, path: str, query: Mapping[str, str], resource: str) -> list[Any]:
         given = urlencode({key: value for key, value in query.items() if value})
@@ -143,6 +151,17 @@ class APIMetrics:
         if len(items) > MOST_ITEMS:
             raise _unfetched(group, f"the answer has more than {MOST_ITEMS} items")
         return items
+
+
+@contextlib.contextmanager
+def _measured(name: str) -> Iterator[None]:
+    """``name``: of the kind of metric, as Karmada measures it."""
+    began, result = time.perf_counter(), "error"
+    try:
+        yield
+        result = "success"
+    finally:
+        PULLED.labels(result, name).observe(time.perf_counter() - began)
 
 
 async def _off_the_loop(big: bool, work: Callable[[], T]) -> T:
@@ -178,26 +197,12 @@ def _listed(body: bytes) -> list[Any] | None:
 def _shaped(group: str, items: Sequence[Any], read: Callable[[Sequence[Any]], T]) -> T:
     try:
         return read(items)
-    except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
+    except SHAPE as error:
         raise _unfetched(group, f"the answer has an item of another shape: {type(error).__name__}") from None
 
 
 def _usage(item: Object) -> PodUsage:
-    metadata = item["metadata"]
-    containers = {
-        container["name"]: {name: milli(value) for name, value in (container.get("usage") or {}).items()}
-        for container in (item.get("containers") or ())[:MOST_CONTAINERS]
-    }
-    nanoseconds = parse_duration(item.get("window") or "0")
-    if nanoseconds is None:
-        raise ValueError("window")
-    return PodUsage(
-        metadata.get("namespace") or "",
-        metadata["name"],
-        parse_rfc3339(item["timestamp"]),
-        nanoseconds / 1e9,
-        containers,
-    )
+    return usage_of(item, (item["metadata"].get("annotations") or {}).get(QUERY_FROM_CLUSTER) or "")
 
 
 def _sample(item: Object) -> tuple[str, PodMetric]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple, final
+from collections.abc import Callable, Collection, Sequence
+from typing import Final, NamedTuple, TypeVar, final
+
+import orjson
 
 from kafila.autoscaling.pods import Pod
 from kafila.catalog.kind import Kind
@@ -11,7 +13,7 @@ from kafila.core import selectors
 from kafila.core.conditions import condition
 from kafila.core.errors import StatusError, not_found
 from kafila.core.remembered import remembered
-from kafila.core.resources import split_api_version
+from kafila.core.resources import Key, split_api_version
 from kafila.core.selectors import SelectorError
 from kafila.core.values import Object
 from kafila.placement import constants
@@ -24,9 +26,14 @@ from kafila.reconcile.karmada.member.work_router import WorkRouter
 from kafila.registry import Registry
 from kafila.registry.codec import decode_entry
 from kafila.registry.scale import scale_of
+from kafila.watch import Entry
 
 from .members import Pods
 
+K = TypeVar("K")
+S = TypeVar("S")
+T = TypeVar("T")
+MOST_KNOWN: Final = 65_536  # entries of which is kept what was read
 _NOWHERE = "failed to get replicas in any of clusters, possibly because all of clusters are not ready"
 _NO_SELECTOR = "the HPA target's scale is missing a selector"
 
@@ -51,11 +58,31 @@ class NoTarget(Exception):
 
 
 class Template(NamedTuple):
-    """``replicas``: what it asks for over all clusters."""
+    """What is known of a workload's template. ``replicas``: what it asks for over all clusters."""
 
     kind: Kind
-    obj: Object
+    namespace: str
+    name: str
+    uid: str
+    resource_version: str
     replicas: int
+    labels: Collection[str]  # their keys
+
+
+class Placed(NamedTuple):
+    """A binding: of which template, in which version, and the clusters that it names."""
+
+    uid: str
+    api_version: str
+    clusters: Sequence[str]
+
+
+class Scale(NamedTuple):
+    """A workload in one member: replicas that it asks for and that are reported, and the selector of its pods."""
+
+    asked: int
+    reported: int
+    selector: str
 
 
 class InClusters(NamedTuple):
@@ -79,6 +106,14 @@ class Targets:
         self._router = router
         self._pods = pods
         self._kinds = Kinds(registry)
+        # what was read of an entry, or of a copy's text, while it is the newest: most looks find nothing changed
+        self._templates: dict[tuple[Key, str], tuple[Entry, Template]] = {}
+        self._placed: dict[Key, tuple[Entry, Placed]] = {}
+        self._scales: dict[tuple[str, str, str, str, str], tuple[bytes, Scale | None]] = {}
+
+    def clear(self) -> None:
+        for known in (self._templates, self._placed, self._scales):
+            known.clear()
 
     def template(self, namespace: str, reference: Object) -> Template:
         """Raises NoTarget, also for what has no namespace: it is not for whoever writes in one of them to scale."""
@@ -93,30 +128,29 @@ class Targets:
         entry = self._registry.cache.get(kind.resource, namespace, name) if kind.namespaced else None
         if entry is None:
             raise _no_reference(not_found(kind.group, kind.plural, name).message)
-        obj = decode_entry(kind, entry)
-        scale = scale_of(kind, obj) if kind.scale is not None else {"spec": {}}
-        return Template(kind, obj, scale["spec"].get("replicas", 0))
+        return _known(
+            self._templates, (entry.key, kind.version), entry, lambda: _template(kind, decode_entry(kind, entry))
+        )
 
-    def binding(self, template: Template) -> Binding:
+    def binding(self, template: Template) -> Placed:
         """Raises NoTarget."""
-        metadata, kind = template.obj["metadata"], template.kind
-        labels = metadata.get("labels") or {}
+        kind, labels = template.kind, template.labels
         if not labels:
             raise _no_binding("target resource has no label")
         if constants.PP_PERMANENT_ID not in labels and constants.CPP_PERMANENT_ID not in labels:
             raise _no_binding("no label of policy permanent-id found")
-        identity = Identity(kind.group, kind.kind, metadata.get("namespace", ""), metadata["name"])
+        identity = Identity(kind.group, kind.kind, template.namespace, template.name)
         entry = self._registry.cache.get(*binding_key(self._registry.cache, identity))
         if entry is None:
             raise _no_binding("length of binding list is zero")
-        binding = self._kinds.read_binding(entry)
-        if binding["spec"]["resource"].get("uid", metadata["uid"]) != metadata["uid"]:
+        placed = _known(self._placed, entry.key, entry, lambda: _placed(self._kinds.read_binding(entry)))
+        if placed.uid and placed.uid != template.uid:
             raise _no_binding("no binding matches the target resource")
-        return binding
+        return placed
 
-    def clusters(self, binding: Binding) -> list[str]:
+    def clusters(self, placed: Placed) -> list[str]:
         """Those that are ready. Raises NoTarget."""
-        wanted = [target["name"] for target in binding["spec"].get("clusters") or ()]
+        wanted = placed.clusters
         if not wanted:
             raise _no_clusters("binding has no schedulable clusters")
         for name in wanted:
@@ -124,20 +158,20 @@ class Targets:
                 raise _no_clusters(not_found("cluster.karmada.io", "clusters", name).message)
         return [name for name in wanted if self._clusters.is_ready(name)]
 
-    async def in_clusters(self, template: Template, binding: Binding, clusters: Sequence[str]) -> InClusters:
+    async def in_clusters(self, template: Template, placed: Placed, clusters: Sequence[str]) -> InClusters:
         """Raises NoTarget. A cluster that cannot be asked is left out."""
-        kind, metadata = template.kind, template.obj["metadata"]
-        namespace = metadata.get("namespace", "")
-        copy = {"apiVersion": binding["spec"]["resource"]["apiVersion"], "kind": kind.kind, "metadata": metadata}
+        kind, namespace = template.kind, template.namespace
+        metadata = {"namespace": namespace, "name": template.name}
+        copy = {"apiVersion": placed.api_version, "kind": kind.kind, "metadata": metadata}
         replicas = reported = 0
         selector = ""
         pods: list[Pod] = []
         troubles: list[tuple[str, str, str]] = []
         for cluster in clusters:
-            observed = self._router.observed(cluster, copy) if kind.scale is not None else None
+            observed = self._router.observed_body(cluster, copy) if kind.scale is not None else None
             if observed is None:
                 continue
-            scale = _scale_in_member(kind, observed)
+            scale = self._scale(cluster, template, observed)
             if scale is None:
                 continue
             asked, counted, selects = scale
@@ -153,6 +187,11 @@ class Targets:
             raise _no_scale(_NOWHERE)
         return InClusters(replicas, reported, selector, pods, troubles)
 
+    def _scale(self, cluster: str, template: Template, observed: bytes) -> Scale | None:
+        kind = template.kind
+        key = cluster, kind.resource, kind.version, template.namespace, template.name
+        return _known(self._scales, key, observed, lambda: _scale_of(kind, observed))
+
     async def _pods_in(
         self, cluster: str, namespace: str, selector: str
     ) -> tuple[Sequence[Pod] | None, list[tuple[str, str, str]]]:
@@ -166,17 +205,49 @@ class Targets:
             return [], [("InvalidSelector", text, text)]
 
 
-def _scale_in_member(kind: Kind, observed: Object) -> tuple[int, int, str] | None:
-    """Replicas asked for and reported, and the selector of its pods; None for what has not the shape of its kind."""
+def _known(known: dict[K, tuple[S, T]], key: K, source: S, read: Callable[[], T]) -> T:
+    """What ``read`` makes of the source, as long as that is the same."""
+    found = known.get(key)
+    if found is not None and found[0] is source:
+        return found[1]
+    if len(known) >= MOST_KNOWN:
+        known.clear()
+    made = read()
+    known[key] = source, made
+    return made
+
+
+def _template(kind: Kind, obj: Object) -> Template:
+    metadata = obj["metadata"]
+    scale = scale_of(kind, obj) if kind.scale is not None else {"spec": {}}
+    return Template(
+        kind,
+        metadata["namespace"],
+        metadata["name"],
+        metadata["uid"],
+        metadata["resourceVersion"],
+        scale["spec"].get("replicas", 0),
+        frozenset(metadata.get("labels") or ()),
+    )
+
+
+def _placed(binding: Binding) -> Placed:
+    resource = binding["spec"]["resource"]
+    names = tuple(target["name"] for target in binding["spec"].get("clusters") or ())
+    return Placed(resource.get("uid") or "", resource["apiVersion"], names)
+
+
+def _scale_of(kind: Kind, observed: bytes) -> Scale | None:
+    """None for what has not the shape of its kind."""
     try:
-        scale = scale_of(kind, observed)
+        scale = scale_of(kind, orjson.loads(observed))
     except (AttributeError, KeyError, TypeError, ValueError):
         return None
     asked, counted = scale["spec"].get("replicas", 0), scale["status"]["replicas"]
     selector = scale["status"].get("selector", "")
     if not isinstance(asked, int) or not isinstance(counted, int) or not isinstance(selector, str):
         return None
-    return max(asked, 0), max(counted, 0), selector
+    return Scale(max(asked, 0), max(counted, 0), selector)
 
 
 def _no_scale(message: str) -> NoTarget:

@@ -76,6 +76,8 @@ class Works(reflect_status.Works, Protocol):
 class Member(reflect_status.Member, Protocol):
     """Objects in the member."""
 
+    def observed_body(self, manifest: Object) -> bytes | None: ...
+
     async def apply(self, manifest: Object, size: int, patient: Callable[[], bool]) -> bool: ...
 
     async def remove(self, manifest: Object, size: int, preserve: bool) -> None: ...
@@ -132,9 +134,9 @@ class ExecutionController:
         """Works that are to be written to the member, or looked at."""
         return len(self.queue) + len(self.unreachable)
 
-    def observed(self, copy: Object) -> Object | None:
-        """The newest known state of a managed object in the member."""
-        return self._member.observed(copy)
+    def observed_body(self, copy: Object) -> bytes | None:
+        """The newest known state of a managed object in the member, as JSON."""
+        return self._member.observed_body(copy)
 
     def ready_changed(self, ready: bool) -> None:
         """A member that came back gets what it missed; Works that end need not wait for one that will not."""

@@ -137,15 +137,20 @@ class ObjectWatcher:
 
     def get(self, where: Where) -> Object | None:
         """The newest known state, a copy that the caller may change."""
+        found = self.body(where)
+        return orjson.loads(found) if found is not None else None
+
+    def body(self, where: Where) -> bytes | None:
+        """The newest known state as JSON: the same object until it has changed, but for a write that the stream has yet to bring."""
         written = self._written.get(where)
         following = self._followed.get(where.kind)
         if written is not None:
             reached = following.informer.resource_version if following is not None else ""
             if not reached or is_older(reached, written["metadata"]["resourceVersion"]):
-                return orjson.loads(orjson.dumps(written))
+                return orjson.dumps(written)
             del self._written[where]  # the stream is past our write: what it does not know is gone
         seen = following.informer.get(where.namespace, where.name) if following is not None else None
-        return orjson.loads(seen.kept) if seen is not None else None
+        return seen.kept if seen is not None else None
 
     def is_gone(self, where: Where) -> bool:
         """Whether the member has said that it is not there: while its list is on its way nobody knows."""

@@ -173,6 +173,11 @@ class ObjectWriter:
         where = self._where(manifest)
         return self.observation.get(where) if where is not None else None
 
+    def observed_body(self, manifest: Object) -> bytes | None:
+        """The same as JSON."""
+        where = self._where(manifest)
+        return self.observation.body(where) if where is not None else None
+
     def is_gone(self, manifest: Object) -> bool:
         """Whether the member is known to have no copy of it."""
         where = self._where(manifest)

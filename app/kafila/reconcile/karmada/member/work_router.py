@@ -102,10 +102,10 @@ class WorkRouter(QueueController[Key]):
         await collection_failed(self._registry, self._recorder, self._clusters, cluster, why)
         self._end_all(cluster)
 
-    def observed(self, cluster: str, copy: Object) -> Object | None:
-        """The newest known state of a managed object in a connected member; ``copy``: apiVersion, kind and metadata of it."""
+    def observed_body(self, cluster: str, copy: Object) -> bytes | None:
+        """The newest known state of a managed object in a connected member, as JSON, the same bytes until it changes; ``copy``: apiVersion, kind and metadata of it."""
         executor = self._executors.get(constants.execution_namespace(cluster))
-        return executor.observed(copy) if executor is not None else None
+        return executor.observed_body(copy) if executor is not None else None
 
     # -- works ---------------------------------------------------------------------------------------------------------
 

@@ -24,6 +24,9 @@ class Answering:
         self.answer = answer
         self.targets: list[str] = []
 
+    async def pod_usages(self, namespace: str, labels: str) -> None:
+        return None
+
     async def get(self, target: str) -> tuple[int, bytes]:
         self.targets.append(target)
         if isinstance(self.answer, Exception):
