@@ -7,6 +7,7 @@ import base64
 import contextlib
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -19,6 +20,7 @@ from kafila.agent.tunnel import TunnelKeeper
 from kafila.members.kubeconfig import Access
 from kafila.members.transport import TLS
 from kafila.members.tunnel.websocket import REPLACED, Closed
+from tests.proxy_server import ProxyServer
 from tests.waiting import eventually
 
 from .processes import Answer, ControlPlane, Serve
@@ -106,10 +108,13 @@ def access(api: Serve) -> Access:
 
 
 @contextlib.asynccontextmanager
-async def tunnel(plane: ControlPlane, api: Serve, member: str) -> AsyncIterator[asyncio.Task[Closed]]:
-    """One connection of the agent, announced to all."""
+async def tunnel(
+    plane: ControlPlane, api: Serve, member: str, to_plane: str = "", to_member: str = ""
+) -> AsyncIterator[asyncio.Task[Closed]]:
+    """One connection of the agent, announced to all; through proxies, where they are named."""
     before = await holder(plane)
-    keeper = TunnelKeeper(access(api), Access("", member, TLS(), ""), "edge")
+    found = Access("", member, TLS(), "", proxy_url=to_member)
+    keeper = TunnelKeeper(replace(access(api), proxy_url=to_plane), found, "edge")
     task = asyncio.create_task(keeper._serve())
     try:
 
@@ -153,6 +158,26 @@ async def test_every_process_uses_it(plane: ControlPlane, member: str) -> None:
             return found.get("kafila.io/TunnelConnected", {}).get("status") == "True"
 
         await eventually(told, "it is told")
+
+
+@pytest.mark.parametrize("scheme", ["http", "socks5"])
+async def test_through_proxies_on_both_sides_of_the_agent(plane: ControlPlane, member: str, scheme: str) -> None:
+    api = plane.api[0]
+    with ProxyServer("jane:word") as outside, ProxyServer("jane:word") as inside:
+        ways = [f"{scheme}://jane:word@{proxy.address}" for proxy in (outside, inside)]
+        async with tunnel(plane, api, member, *ways):
+            assert [(await asked(each)).status for each in plane.api] == [200, 200]
+            assert await echoed(api) == MUCH
+    assert outside.passed() == {(scheme, urlsplit(api.url).netloc)}
+    assert inside.passed() == {(scheme, urlsplit(member).netloc)}
+
+
+async def test_a_proxy_that_leads_nowhere_is_named(plane: ControlPlane, member: str) -> None:
+    async with tunnel(plane, plane.api[0], member, to_member="socks5://127.0.0.1:1"):
+        found = await asked(plane.api[0])
+        assert found.status == 503
+        why = "the agent cannot reach its cluster's API server: [Errno 111] Could not connect to proxy 127.0.0.1:1"
+        assert why in found.body["message"]
 
 
 async def test_the_newest_counts_wherever_it_ends(plane: ControlPlane, member: str) -> None:

@@ -14,6 +14,7 @@ import structlog
 from prometheus_client import Counter, Gauge
 
 from kafila.core.rates import Backoff
+from kafila.members.dialing import ProxyDialer
 from kafila.members.join import CLUSTERS
 from kafila.members.joined_connections import bridged
 from kafila.members.kubeconfig import Access, KubeconfigError
@@ -44,6 +45,8 @@ class TunnelKeeper:
     """``plane``, ``member``: how the agent itself reaches them."""
 
     def __init__(self, plane: Access, member: Access, cluster: str) -> None:
+        """Raises ValueError for a proxy on the way to the member through which nobody connects."""
+        self._dialer = ProxyDialer(member.proxy_url, member.endpoint) if member.proxy_url else None
         self._plane = plane
         self._cluster = cluster
         at = urlsplit(member.endpoint)
@@ -129,13 +132,25 @@ class TunnelKeeper:
         """To the API server, wherever who asks would like to go."""
         try:
             async with asyncio.timeout(DIAL):
-                _, end = await asyncio.get_running_loop().create_connection(SocketEnd, self._host, self._port)
+                end = await self._connected()
         except (OSError, TimeoutError) as error:
             stream.abort(f"the agent cannot reach its cluster's API server: {str(error) or 'timed out'}")
             return
         stream.accept()
         stream.ended.add_done_callback(partial(_hang_up, end))
         await bridged(end, stream)
+
+    async def _connected(self) -> SocketEnd:
+        """Raises OSError."""
+        loop = asyncio.get_running_loop()
+        if self._dialer is None:
+            return (await loop.create_connection(SocketEnd, self._host, self._port))[1]
+        made = await self._dialer.dial()
+        try:
+            return (await loop.create_connection(SocketEnd, sock=made))[1]
+        except BaseException:
+            made.close()
+            raise
 
 
 def _hang_up(end: SocketEnd, ended: asyncio.Future[None]) -> None:

@@ -92,7 +92,7 @@ def agent(
     )
     if tunnel not in ("", "None"):
         raise UsageError(f'invalid --tunnel "{tunnel}": must be None or not be given')
-    tunnelled = tunnel != "None" and options.report_secrets and not member.proxy_url
+    tunnelled = tunnel != "None" and options.report_secrets
     plane_access = access(karmada_kubeconfig, karmada_context)
     if metrics_bind_address:
         _serve_metrics(metrics_bind_address)
@@ -110,6 +110,13 @@ def agent(
         from kafila.members.transport import Unreachable
 
         log = structlog.get_logger(__name__)
+        keeps = tunnelled
+        try:
+            if tunnelled:
+                TunnelKeeper(plane_access, member, cluster_name)
+        except ValueError as error:  # it works without one
+            log.warning("no tunnel", reason=str(error))
+            keeps = False
         stopping, loop = asyncio.Event(), asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stopping.set)
@@ -128,7 +135,7 @@ def agent(
                     log.info("kubeconfig not written", file=str(file), error=error.strerror)
                 return dump_text(config)
 
-            keeper = TunnelKeeper(plane_access, member, cluster_name) if tunnelled else None
+            keeper = TunnelKeeper(plane_access, member, cluster_name) if keeps else None
             session = Session(plane, cluster, plane_access.tls.certificate, options, federation, store, keeper)
             running = asyncio.create_task(session.run())
             try:

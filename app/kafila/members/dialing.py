@@ -1,4 +1,4 @@
-"""Connections to a member by another way than straight to its address: through its agent's tunnel, or a SOCKS proxy."""
+"""Connections to a member by another way than straight to its address: through its agent's tunnel, or a proxy."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from python_socks.async_.asyncio import Proxy
 from .wire import Answers
 
 _SOCKS = "socks5"
-_SOCKS_PORT = 1080
 _PORTS = {"http": 80, "https": 443}
+_DIALED = {_SOCKS: (ProxyType.SOCKS5, 1080), "http": (ProxyType.HTTP, 80)}
 UNACKNOWLEDGED_TIMEOUT = 30_000  # milliseconds until a silent peer's connection is given up (TCP_USER_TIMEOUT)
 
 
@@ -37,15 +37,19 @@ class Dialer(Protocol):
 
 
 @final
-class SocksDialer:
-    """Through the SOCKS5 proxy ``url``, which finds the address of ``endpoint``'s host itself, as with client-go (RFC 1928, 1929)."""
+class ProxyDialer:
+    """Through the proxy ``url``, by SOCKS5 (RFC 1928, 1929) or HTTP's CONNECT, which finds the address of ``endpoint``'s host itself, as with
+    client-go."""
 
     via = "its proxy"
 
     def __init__(self, url: str, endpoint: str) -> None:
-        """Raises ValueError for an address that is none."""
+        """Raises ValueError for an address that is none, and for a proxy that speaks TLS itself."""
         proxy, to = urlsplit(url), urlsplit(endpoint)
-        self._proxy = proxy.hostname or "", proxy.port or _SOCKS_PORT
+        if proxy.scheme not in _DIALED:
+            raise ValueError(f"no connection can be made through proxy {url!r}: only http and socks5 proxies make them")
+        self._type, port = _DIALED[proxy.scheme]
+        self._proxy = proxy.hostname or "", proxy.port or port
         self._user = unquote(proxy.username or ""), unquote(proxy.password or "")
         self._to = to.hostname or "", to.port or _PORTS[to.scheme]
         if any(len(part.encode()) > 255 for part in (*self._user, self._to[0])):
@@ -53,7 +57,7 @@ class SocksDialer:
 
     async def dial(self) -> socket.socket:
         user, password = self._user
-        proxy = Proxy(ProxyType.SOCKS5, *self._proxy, username=user or None, password=password or None, rdns=True)
+        proxy = Proxy(self._type, *self._proxy, username=user or None, password=password or None, rdns=True)
         try:
             made = await proxy.connect(*self._to)
         except (ProxyError, ValueError) as error:  # also a host that no name server could be asked for
@@ -105,7 +109,7 @@ def by_proxy(proxy_url: str, endpoint: str) -> tuple[Dialer | None, str | None]:
         return None, None
     scheme = urlsplit(proxy_url).scheme
     if scheme == _SOCKS:
-        return SocksDialer(proxy_url, endpoint), None
+        return ProxyDialer(proxy_url, endpoint), None
     if scheme not in ("http", "https"):
         raise ValueError(f"proxy {proxy_url!r} is not supported: only http, https and socks5 proxies are")
     return None, proxy_url

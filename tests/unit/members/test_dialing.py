@@ -9,6 +9,7 @@ import pytest
 from aiohttp import web
 
 from kafila.members import transport
+from kafila.members.dialing import ProxyDialer
 from kafila.members.transport import NetworkTransport, Timeouts, Unreachable
 from tests.proxy_server import ProxyServer
 
@@ -113,3 +114,8 @@ async def test_a_name_that_nobody_can_look_up_is_unreachable(host: str, proxy: s
 def test_addresses_that_socks_cannot_carry(endpoint: str, proxy: str) -> None:
     with pytest.raises(ValueError, match=r"255 bytes|not supported"):
         NetworkTransport(endpoint, proxy_url=proxy)
+
+
+def test_a_proxy_that_speaks_tls_makes_no_connections() -> None:
+    with pytest.raises(ValueError, match="only http and socks5 proxies make them"):
+        ProxyDialer("https://p", "https://a")
