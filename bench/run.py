@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import os
-import platform
 import signal
 import sys
 import time
@@ -22,7 +21,7 @@ import propagation
 import uvloop
 from lab import Plane, bare_apiserver, control_plane, light_members
 from load import Api, say
-from meter import Meter, Usage, cpu_seconds, machine_busy_seconds, pss_mib
+from meter import Meter, Usage, cpu_seconds, machine_busy_seconds, pss_mib, python_build
 from report import Report
 
 T = TypeVar("T")
@@ -141,7 +140,7 @@ def main() -> None:
     load = os.getloadavg()[0]
     foreign = foreign_cores(everything)
     report.notes.append(
-        f"{time.strftime('%F')}, {os.cpu_count()} cores, Python {platform.python_version()}; load before {load:.1f}; "
+        f"{time.strftime('%F')}, {os.cpu_count()} cores, {python_build()}; load before {load:.1f}; "
         f"other processes kept {foreign:.2f} cores busy meanwhile."
     )
     print(report.text(), flush=True)

@@ -26,7 +26,7 @@ import orjson
 import uvloop
 from lab import harness
 from load import MERGE_PATCH, Api, at_once
-from meter import tree
+from meter import python_build, tree
 
 NAMESPACE = "bench-turns"
 LISTED = 300  # objects of a list
@@ -143,6 +143,7 @@ def main() -> None:
             stack.callback(trees[-1].process.stop, patience=30)
         uvloop.run(measure(trees, plan, options.rounds))
         report(*trees)
+        print(f"\n{python_build()}; load {os.getloadavg()[0]:.1f}.")
 
 
 if __name__ == "__main__":
