@@ -35,6 +35,8 @@ _TAIL = (
     f" deleted, previous, writer, seq, octet_length(body) > {_LARGE} AS large"
     f" FROM log WHERE revision > $1 ORDER BY revision LIMIT {_PAGE}"
 )
+# a plan made while the log was small would find and sort all that is behind a revision each time
+_IN_ORDER = "SET enable_bitmapscan = off"
 _FIRST = (
     "SELECT revision, resource, namespace, name, body, deleted, previous, writer, seq"
     " FROM log WHERE revision > $1 ORDER BY revision LIMIT 1"
@@ -210,6 +212,7 @@ class LogTailer:
         connection = await connect(self._dsn, self._timeouts)
         try:
             await self.verify(connection)
+            await connection.execute(_IN_ORDER)
             await read_bodies(connection, self._packing)
             await connection.add_listener(CHANNEL, self._hint)
             await connection.add_listener(dictionaries.CHANNEL, self._hint_of_dictionary)
