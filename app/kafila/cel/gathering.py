@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from .attributes import Lazy
 from .gotext import shown
-from .steps import LIST_COST, MAP_COST, STRUCT_COST, Frame, Lazy, Maker, Step, charge
+from .steps import LIST_COST, MAP_COST, STRUCT_COST, Frame, Maker, Step, charge
 from .values import (
     BoolKey,
     Duration,
@@ -23,6 +24,13 @@ from .values import (
 
 
 def list_of(steps: list[Step], optionals: frozenset[int]) -> Step:
+    def plain(frame: Frame) -> Any:
+        charge(frame, LIST_COST)
+        out = []
+        for step in steps:  # no comprehension: it would take a frame of the stack for each level
+            out.append(step(frame))
+        return out
+
     def run(frame: Frame) -> Any:
         charge(frame, LIST_COST)
         out = []
@@ -38,7 +46,7 @@ def list_of(steps: list[Step], optionals: frozenset[int]) -> Step:
             out.append(value)
         return out
 
-    return run
+    return run if optionals else plain
 
 
 def map_of(entries: list[tuple[Step, Step, bool]]) -> Step:
@@ -66,6 +74,15 @@ def _not_optional(key: Any, value: Any) -> str:
 
 
 def struct(type_name: str, entries: list[tuple[str, Step, bool]], maker: Maker) -> Step:
+    make, steps = maker.make, [(name, step) for name, step, _ in entries]
+
+    def plain(frame: Frame) -> Any:
+        charge(frame, STRUCT_COST)
+        fields = {}
+        for name, step in steps:
+            fields[name] = step(frame)
+        return make(type_name, fields)
+
     def run(frame: Frame) -> Any:
         charge(frame, STRUCT_COST)
         fields: dict[str, Any] = {}
@@ -79,9 +96,9 @@ def struct(type_name: str, entries: list[tuple[str, Step, bool]], maker: Maker) 
                     continue
                 value = value.value
             fields[name] = value
-        return maker.make(type_name, fields)
+        return make(type_name, fields)
 
-    return run
+    return run if any(optional for _, _, optional in entries) else plain
 
 
 def fold(over: Step, init: Step, condition: Step, step: Step, result: Step, accu: int, var: int, var2: int) -> Step:

@@ -9,6 +9,7 @@ from kafila.machinery.structural.patterns import pattern_error
 
 from .actual_cost import cost_of_call
 from .ast import Call, Comprehension, Expr, Ident, ListExpr, Literal, MapExpr, Select, Struct
+from .attributes import Attribute, computed, conditional, fixed, presence, variable
 from .declarations import Implementation, Library
 from .dispatch import implementation
 from .gathering import fold, go_type, list_of, map_of, struct
@@ -18,23 +19,16 @@ from .steps import (
     LIST_COST,
     MAP_COST,
     STRUCT_COST,
-    Attribute,
     Constant,
     Fixed,
     Maker,
     Step,
     call,
-    computed,
-    conditional,
     equality,
-    fixed,
     logical,
     membership,
     not_strictly_false,
     otherwise,
-    presence,
-    tested,
-    variable,
 )
 from .values import EvaluationError
 
@@ -90,10 +84,9 @@ class Planner:
             return self._named(node.resolved)
         attribute = self._attribute(node.operand)
         if node.test_only:
-            attribute.qualifiers.append((tested(node.field_name), False))
-            attribute.tests = True
+            attribute.presence_of(node.field_name)
             return presence(attribute)
-        attribute.qualifiers.append((fixed(node.field_name), False))
+        attribute.field(node.field_name)
         return attribute
 
     def _attribute(self, node: Expr) -> Attribute:
@@ -147,7 +140,7 @@ class Planner:
             qualifier = computed(index.resolve)
         else:
             qualifier = computed(index)
-        attribute.qualifiers.append((qualifier, optionally))
+        attribute.qualifiers.append((qualifier, "", optionally))
         return attribute
 
     def _list(self, node: ListExpr) -> Step:
