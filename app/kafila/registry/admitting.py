@@ -106,10 +106,8 @@ class Admitting:
 
     async def _validated(self, question: Question, size: int) -> None:
         asked = question.asked
-        if self.policies:
-            found = self.policies.matching(asked.kind, asked.subresource, asked.operation)
-            if found:
-                await self.policies.check(found, asked, question.options, size)
+        if question.policies:
+            await self.policies.check(question.policies, asked, question.options, size)
         calls = [call for call in question.calls if await self._requests.selects(call, asked, VALIDATE, size)]
         if not calls:
             return

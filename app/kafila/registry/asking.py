@@ -22,6 +22,7 @@ from kafila.machinery import managedfields
 from kafila.machinery.decode import DecodeError, compile_decoder
 from kafila.machinery.redecode import redecoded
 
+from .bound_policies import Match
 from .codec import stored_form
 from .context import Change, DeleteOptions, Options
 from .decoding import decoder_of, typed
@@ -40,8 +41,8 @@ class Calls(NamedTuple):
 
     mutating: Sequence[Call]
     validating: Sequence[Call]
-    policies: Sequence[object] = ()  # that validate, likewise
-    mutating_policies: Sequence[object] = ()
+    policies: Sequence[Match] = ()  # that validate, likewise
+    mutating_policies: Sequence[Match] = ()
 
     @property
     def mutates(self) -> bool:
@@ -53,17 +54,21 @@ class Calls(NamedTuple):
 
 
 class Settle(Protocol):
-    def __call__(self, document: Object, *, strict: bool = False, was: Object | None = None) -> Object: ...
+    def __call__(
+        self, document: Object, *, strict: bool = False, was: Object | None = None, decoded: bool = False
+    ) -> Object: ...
 
 
 class Question(NamedTuple):
-    """``settle``: a document that a patch made, as an object again (decoded, defaulted; raises StatusError); ``strict``: unknown
-    fields are an error; ``was``: the object that the document was made of, where it shares what is the same.
+    """``calls``, ``policies``: that mutate, or that validate. ``settle``: a document that a patch made, as an object again (decoded, defaulted; raises StatusError); ``strict``: unknown
+    fields are an error; ``was``: the object that the document was made of, where it shares what is the same; ``decoded``: it has the form
+    that decoding gives it.
 
     ``again``: has the built-in plugins look at an object that webhooks have changed.
     """
 
     calls: Sequence[Call]
+    policies: Sequence[Match]
     asked: Attributes
     options: Options | DeleteOptions
     mutating: bool
@@ -123,7 +128,7 @@ def question(
     new: Object | None,
     old: Object | None,
     options: Options | DeleteOptions,
-    calls: Sequence[Call],
+    calls: Calls,
     *,
     subresource: str = "",
     mutating: bool = False,
@@ -148,17 +153,24 @@ def question(
     )
     if settle is None:
         settle = settled_scale if subresource == "scale" else partial(settled, kind)
-    return Question(calls, asked, options, mutating, settle, again)
+    if mutating:
+        return Question(calls.mutating, calls.mutating_policies, asked, options, True, settle, again)
+    return Question(calls.validating, calls.policies, asked, options, False, settle, again)
 
 
-def settled(kind: Kind, document: Object, *, strict: bool = False, was: Object | None = None) -> Object:
+def settled(
+    kind: Kind, document: Object, *, strict: bool = False, was: Object | None = None, decoded: bool = False
+) -> Object:
     """An object as it comes out of a patch of admission. Raises StatusError 500, as kube-apiserver."""
-    _check_kind(kind, document)
-    decoded = redecoded(kind.schema, was, document) if was is not None and kind.decode is None else None
-    shares = decoded is not None
-    if decoded is None:
-        decoded = _decoded(decoder_of(kind), document, strict and not kind.custom)
-    obj = typed(kind, decoded)
+    if decoded:
+        obj, shares = document, True
+    else:
+        _check_kind(kind, document)
+        found = redecoded(kind.schema, was, document) if was is not None and kind.decode is None else None
+        shares = found is not None
+        obj = typed(
+            kind, found if found is not None else _decoded(decoder_of(kind), document, strict and not kind.custom)
+        )
     if not shares or kind.strategy.default_reads_metadata or not _differs_in_metadata_alone(was or {}, document):
         kind.strategy.default(obj)
     return obj
@@ -185,10 +197,12 @@ def _decoded(decode: Decode, document: Object, strict: bool) -> Object:
     return decoded
 
 
-def settled_scale(document: Object, *, strict: bool = False, was: Object | None = None) -> Object:
-    decoded = _decoded(compile_decoder(schema_of(SCALE_SCHEMA)), document, strict)
-    decoded["metadata"] = decoded.get("metadata") or {}
-    return decoded
+def settled_scale(
+    document: Object, *, strict: bool = False, was: Object | None = None, decoded: bool = False
+) -> Object:
+    scale = _decoded(compile_decoder(schema_of(SCALE_SCHEMA)), document, strict)
+    scale["metadata"] = scale.get("metadata") or {}
+    return scale
 
 
 def _check_kind(kind: Kind, document: Object) -> None:
@@ -225,7 +239,7 @@ def asked_to_create(
         obj,
         None,
         options,
-        calls.mutating,
+        calls,
         mutating=True,
         again=lambda found: admission.mutate(kind, "CREATE", found, None, options.user),
     )
@@ -265,7 +279,7 @@ def asked_to_update(
         new,
         old,
         options,
-        calls.mutating,
+        calls,
         subresource=subresource,
         mutating=True,
         again=again,
@@ -288,9 +302,9 @@ def asked_to_delete(
     """First the mutating ones, which may refuse it too. Of a collection no name is said."""
     name = "" if options.collection else name
     if calls.mutating:
-        yield question(kind, "DELETE", name, namespace, None, old, options, calls.mutating, mutating=True)
+        yield question(kind, "DELETE", name, namespace, None, old, options, calls, mutating=True)
     if calls.validates:
-        yield question(kind, "DELETE", name, namespace, None, old, options, calls.validating)
+        yield question(kind, "DELETE", name, namespace, None, old, options, calls)
 
 
 def _check_owners(obj: Object, before: object, options: Options) -> None:

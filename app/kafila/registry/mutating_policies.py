@@ -66,22 +66,16 @@ class MutatingPolicies:
         """Those whose rules match, whatever the object is. Of what is deleted nothing is left to change."""
         return self._bound.matching(kind, subresource, operation) if operation != "DELETE" else ()
 
-    def looks_again(self, asked: Attributes) -> bool:
-        """Whether there are match conditions: they are looked at in the second round too, whoever is asked then."""
-        matches = self.matching(asked.kind, asked.subresource, asked.operation)
-        return any(match.policy.conditions for match in matches)
-
     async def mutate(
         self, question: Question, asked: Attributes, reinvocation: Reinvocation, number: int, size: int
     ) -> Attributes:
         """What is asked after all of them. ``number``: of the round. Raises StatusError."""
-        if number and not reinvocation.again and not self.looks_again(asked):
+        if number and not reinvocation.again and not looks_again(question.policies):
             return asked
-        matches = self.matching(asked.kind, asked.subresource, asked.operation)
         problems: list[Problem] = []
         invocations: list[Invocation] = []
         patched = False
-        for match in matches:
+        for match in question.policies:
             for found in self._bound.invocations(match, asked):
                 if isinstance(found, Problem):
                     problems.append(found)
@@ -106,6 +100,11 @@ class MutatingPolicies:
         if problems:
             raise _refusal(asked, problems)
         return asked
+
+
+def looks_again(matches: Sequence[Match]) -> bool:
+    """Whether there are match conditions: they are looked at in the second round too, whoever is asked then."""
+    return any(match.policy.conditions for match in matches)
 
 
 _FLOAT: Final = re.compile(r"json: cannot unmarshal number \S+ into Go struct field \S+ of type (\S+)")
@@ -188,11 +187,12 @@ class _Run:
         new, old = await shown_as(about.target, asked)
         assert new is not None
         converts = new is not asked.new
+        decodes = not converts and schema is asked.kind.schema and asked.kind.decode is None
 
         def work(most: int | None) -> Object:
             bindings = self._bound.variables(about, asked, new, old)
-            document = mutated(about.policy, mutation, bindings, new, schema, most)
-            return document if converts or document is new else self._settled(mutation, document, new)
+            document, decoded = mutated(about.policy, mutation, bindings, new, schema, most, decodes=decodes)
+            return document if converts or document is new else self._settled(mutation, document, new, decoded)
 
         try:
             document = await in_thread(self._size, partial(work, QUICK))
@@ -204,11 +204,13 @@ class _Run:
             assert asked.new is not None
             return asked.new
         document = await converted(about.target, asked.kind, document)
-        return await in_thread(self._size, partial(self._settled, mutation, document, None))
+        return await in_thread(self._size, partial(self._settled, mutation, document))
 
-    def _settled(self, mutation: Mutation, document: Object, was: Object | None) -> Object:
+    def _settled(
+        self, mutation: Mutation, document: Object, was: Object | None = None, decoded: bool = False
+    ) -> Object:
         try:
-            return self._question.settle(document, strict=not mutation.applies, was=was)
+            return self._question.settle(document, strict=not mutation.applies, was=was, decoded=decoded)
         except StatusError as error:
             if mutation.applies and isinstance(error.__cause__, DecodeError):
                 shown, why = (

@@ -14,7 +14,7 @@ from kafila.core.values import Object, unchanged
 from kafila.machinery import amount, jsonpatch
 
 from .asking import Question
-from .mutating_policies import MutatingPolicies
+from .mutating_policies import MutatingPolicies, looks_again
 from .threads import in_thread
 from .webhook_requests import OPEN, Failed, Observed, WebhookRequests, annotate, converted, note_verdict, shown_as
 
@@ -47,10 +47,10 @@ class Mutation:
     def _asks_again(self) -> bool:
         if self._of_policies.pending or self._of_webhooks.pending:
             return True
-        return bool(self._policies) and self._policies.looks_again(self._asked)
+        return looks_again(self._question.policies)
 
     async def _round(self, number: int) -> None:
-        if self._policies:
+        if self._question.policies:
             self._of_policies.begin(self._asked.new)
             before = self._asked.new
             self._asked = await self._policies.mutate(

@@ -104,7 +104,7 @@ def prepare_create(
     warnings = admission.admit(kind, "CREATE", obj, None, options.user)
     if calls is not None and calls.validates:
         space = namespace if kind.namespaced else ""
-        yield question(kind, "CREATE", metadata["name"], space, obj, None, options, calls.validating)
+        yield question(kind, "CREATE", metadata["name"], space, obj, None, options, calls)
     if options.warnings is not None:
         options.warn([*strategy.warnings(obj), *warnings, *admission.warn(kind, obj, None)])
     if sent_version and not options.dry_run:  # only storage minds, hence the code
@@ -203,7 +203,7 @@ def prepare_update(
     metadata["resourceVersion"] = was["resourceVersion"]
     if calls is not None and calls.validates:
         space = was.get("namespace", "")
-        yield question(kind, "UPDATE", name, space, new, old, options, calls.validating, subresource=subresource)
+        yield question(kind, "UPDATE", name, space, new, old, options, calls, subresource=subresource)
     if options.warnings is not None:
         _warn(kind, old, new, options, subresource, admission)
         options.warn(warnings)

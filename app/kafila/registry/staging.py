@@ -144,8 +144,7 @@ class Staging:
         calls = self._calls(kind, operation, subresource)
         if calls is None:
             return obj
-        steps = ((calls.mutating, True, calls.mutates), (calls.validating, False, calls.validates))
-        for asked, mutating, wanted in steps:
+        for mutating, wanted in ((True, calls.mutates), (False, calls.validates)):
             if wanted:
                 assert self._admitting is not None
                 about = question(
@@ -156,7 +155,7 @@ class Staging:
                     obj,
                     None,
                     options,
-                    asked,
+                    calls,
                     subresource=subresource,
                     mutating=mutating,
                     settle=_as_it_is,
@@ -226,7 +225,7 @@ class Staging:
         return change._replace(admit=partial(self.carried_out, len(existing.body), again))
 
 
-def _as_it_is(document: Object, *, strict: bool = False, was: Object | None = None) -> Object:
+def _as_it_is(document: Object, *, strict: bool = False, was: Object | None = None, decoded: bool = False) -> Object:
     return document
 
 

@@ -33,7 +33,7 @@ def run(expression: str, live: Object, *, applies: bool, most: int | None = None
     kind = DEPLOYMENT if live.get("kind") == "Deployment" else CONFIGMAP
     assert kind is not None
     of = policy(expression, applies=applies, **spec)
-    return mutated(of, of.mutations[0], {"object": live, "oldObject": None}, live, kind.schema, most)
+    return mutated(of, of.mutations[0], {"object": live, "oldObject": None}, live, kind.schema, most).document
 
 
 def deployment(**pod: Any) -> Object:

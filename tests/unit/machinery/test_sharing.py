@@ -12,7 +12,7 @@ from kafila.catalog.catalog import load_catalog
 from kafila.core.values import copy_json
 from kafila.machinery import jsonpatch, typed
 from kafila.machinery.decode import DecodeError, compile_decoder
-from kafila.machinery.redecode import redecoded
+from kafila.machinery.redecode import merged_decoded, redecoded
 
 DEPLOYMENT = load_catalog().by_kind("apps", "v1", "Deployment")
 assert DEPLOYMENT is not None
@@ -97,20 +97,46 @@ def test_patches(operations: list[Any]) -> None:
 
 
 LABELS = st.dictionaries(st.sampled_from("abc"), st.sampled_from("xy"), max_size=3)
-CONTAINER = st.fixed_dictionaries({"name": st.sampled_from("cdef")}, optional={"image": st.sampled_from("xy")})
+CONTAINER = st.fixed_dictionaries(
+    {"name": st.sampled_from("cdef")},
+    optional={
+        "image": st.sampled_from(["x", "y", "", None]),
+        "resources": st.sampled_from([None, {}, {"limits": {"cpu": "1000m"}}, {"limits": {"cpu": 1, "memory": "1Gi"}}]),
+        "ports": st.sampled_from([None, [], [{"containerPort": 80}], [{"containerPort": 80, "name": "p"}]]),
+    },
+)
 CONTAINERS = st.lists(CONTAINER, max_size=4, unique_by=lambda each: each["name"])
 
 
-@given(LABELS, CONTAINERS, st.one_of(st.none(), st.integers(0, 3)))
-def test_merges(labels: Any, containers: Any, replicas: int | None) -> None:
+REST = st.fixed_dictionaries(
+    {},
+    optional={
+        "paused": st.sampled_from([None, True, False]),
+        "selector": st.sampled_from([None, {"matchLabels": {"a": "c"}}]),
+        "strategy": st.sampled_from([None, {}, {"type": "Recreate"}, {"rollingUpdate": {"maxSurge": "10%"}}]),
+        "unheard": st.just(1),
+    },
+)
+
+
+@given(LABELS, CONTAINERS, st.one_of(st.none(), st.integers(0, 3)), REST)
+def test_merges(labels: Any, containers: Any, replicas: Any, rest: Any) -> None:
     live, _ = compile_decoder(SCHEMA)(LIVE)
     before = copy_json(live)
-    spec: Any = {"template": {"spec": {"containers": containers}}}
+    spec: Any = {"template": {"spec": {"containers": containers}}, **rest}
     if replicas is not None:
         spec["replicas"] = replicas
     config = {"metadata": {"labels": labels}, "spec": spec}
     shared = typed.merge(SCHEMA, live, config, share=True)
     assert shared == typed.merge(SCHEMA, live, config)
     assert live == before
-    assert json.dumps(redecoded(SCHEMA, live, shared)) == json.dumps(compile_decoder(SCHEMA)(shared)[0])
+    decoded, unknown = compile_decoder(SCHEMA)(shared)
+    found = redecoded(SCHEMA, live, shared)
+    at_once = merged_decoded(SCHEMA, live, config)
+    if unknown:
+        assert found is None
+        assert at_once is None
+    else:
+        assert json.dumps(found) == json.dumps(decoded)
+        assert json.dumps(at_once) == json.dumps(decoded)
     assert live == before

@@ -6,7 +6,7 @@ import base64
 import marshal
 import math
 from functools import lru_cache
-from typing import Any, Final, final
+from typing import Any, Final, NamedTuple, final
 
 from kafila.cel import CompileError
 from kafila.cel.admission import Made
@@ -16,6 +16,7 @@ from kafila.core.values import Object
 from kafila.machinery import jsonpatch, typed
 from kafila.machinery.amount import MAX_MADE, check_made
 from kafila.machinery.compare import ElementError
+from kafila.machinery.redecode import merged_decoded
 from kafila.machinery.schema import Schema
 
 from .evaluation import BUDGET, EXHAUSTED, Budget, Unusable, result_of, with_variables
@@ -37,18 +38,33 @@ class MutationFailed(Exception):
         self.kind = kind
 
 
+class Mutated(NamedTuple):
+    """``decoded``: it has the form already that the schema's decoder gives it."""
+
+    document: Object
+    decoded: bool = False
+
+
 def mutated(
-    policy: Policy, mutation: Mutation, bindings: Object, live: Object, schema: Schema | None, most: int | None = None
-) -> Object:
+    policy: Policy,
+    mutation: Mutation,
+    bindings: Object,
+    live: Object,
+    schema: Schema | None,
+    most: int | None = None,
+    *,
+    decodes: bool = False,
+) -> Mutated:
     """What becomes of ``live``, which is not changed, but shared; ``live`` itself where a test of a JSON patch says no.
 
-    ``bindings``: values of all variables but ``variables``. ``most``: of cost here. Raises MutationFailed, TooLong, StatusError.
+    ``bindings``: values of all variables but ``variables``. ``most``: of cost here. ``decodes``: ``live`` has the form that the
+    schema's decoder gave it, and so may what is made of it. Raises MutationFailed, TooLong, StatusError.
     """
     value = _value(policy, mutation, bindings, most)
     try:
         if mutation.applies and schema is not None:
-            return _applied(schema, live, value)
-        return _patched(live, value)
+            return _applied(schema, live, value, decodes)
+        return Mutated(_patched(live, value))
     except RecursionError:
         raise MutationFailed("the object is nested too deeply") from None
 
@@ -70,7 +86,7 @@ def _value(policy: Policy, mutation: Mutation, bindings: Object, most: int | Non
 # -- ApplyConfiguration ----------------------------------------------------------------------------------------------------------
 
 
-def _applied(schema: Schema, live: Object, value: Any) -> Object:
+def _applied(schema: Schema, live: Object, value: Any, decodes: bool) -> Mutated:
     if not isinstance(value, Made):
         raise MutationFailed("unsupported return type from ApplyConfiguration expression")
     reader = _Reader(exact=True)
@@ -82,11 +98,12 @@ def _applied(schema: Schema, live: Object, value: Any) -> Object:
     else:
         _check_text(schema, text)
     try:
-        merged: Object = typed.merge(schema, live, config, share=True)
+        decoded = merged_decoded(schema, live, config) if decodes else None
+        document: Object = decoded if decoded is not None else typed.merge(schema, live, config, share=True)
     except ElementError as error:
         raise MutationFailed(f"error applying patch: failed to merge patch: {error}") from None
-    _check_amount(merged, live, reader)
-    return merged
+    _check_amount(document, live, reader)
+    return Mutated(document, decoded is not None)
 
 
 @lru_cache(maxsize=512)
@@ -204,35 +221,41 @@ class _Reader:
         return MAX_MADE - self._left
 
     def object(self, made: Made) -> Object:
-        found: Object = self._object(made, made.type_name, 0)
-        return found
+        self._left -= 1
+        return self._object(made, made.type_name, 0)
 
     def value(self, value: Any) -> Any:
+        self._left -= 1
         return self._read(value, value.type_name if isinstance(value, Made) else None, 0)
+
+    def _enter(self, values: int, depth: int) -> None:
+        """Before that many values at ``depth`` are read."""
+        self._left -= values
+        if self._left < 0 or (depth > MAX_DEPTH and values):
+            what = "is nested too deeply" if depth > MAX_DEPTH else f"has more than {MAX_MADE} values"
+            raise MutationFailed(f"what the expression makes {what}")
 
     def _object(self, made: Made, path: str | None, depth: int) -> Object:
         if path is not None and made.type_name != path:
             text = f'unexpected type name "{made.type_name}", expected "{path}", which matches field name path from root Object type'
             raise MutationFailed(f"type mismatch: {text}")
+        self._enter(len(made.fields), depth + 1)
         out: Object = {}
         for name, value in made.fields.items():
-            out[name] = self._read(value, f"{path}.{name}" if path is not None else None, depth + 1)
+            if value.__class__ is str:  # as most are
+                out[name] = value
+            else:
+                out[name] = self._read(value, f"{path}.{name}" if path is not None else None, depth + 1)
         return out
 
     def _read(self, value: Any, path: str | None, depth: int) -> Any:
-        self._left -= 1
-        if self._left < 0 or depth > MAX_DEPTH:
-            what = "is nested too deeply" if depth > MAX_DEPTH else f"has more than {MAX_MADE} values"
-            raise MutationFailed(f"what the expression makes {what}")
         kind = value.__class__
-        if kind is str or kind is bool:
+        if kind is str or kind is bool or value is None:
             return value
-        if value is None:
-            return None
-        if kind is dict:
-            return self._map(value, path, depth)
         if kind is Made:
             return self._object(value, path, depth)
+        if kind is dict or kind is list:
+            return self._map(value, path, depth) if kind is dict else self._list(value, path, depth)
         if isinstance(value, int):
             return int(value) if self._exact or -_EXACT <= value <= _EXACT else str(int(value))
         if isinstance(value, float):
@@ -240,12 +263,20 @@ class _Reader:
                 raise MutationFailed(f"{_NO_JSON}: invalid {general(value)} value")
             return int(value) if value.is_integer() and abs(value) <= _EXACT else value
         if is_list(value):
-            return [self._read(item, path, depth + 1) for item in value]
+            return self._list(value, path, depth)
         if is_map(value):
             return self._map(value, path, depth)
         return _text(value)
 
+    def _list(self, value: Any, path: str | None, depth: int) -> list[Any]:
+        self._enter(len(value), depth + 1)
+        out = []
+        for item in value:  # no comprehension: it would take a frame of the stack for each level
+            out.append(self._read(item, path, depth + 1))
+        return out
+
     def _map(self, value: Any, path: str | None, depth: int) -> Object:
+        self._enter(len(value), depth + 1)
         out: Object = {}
         for key in value if value.__class__ is dict else keys(value):
             if key.__class__ is not str:
