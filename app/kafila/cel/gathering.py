@@ -6,7 +6,8 @@ from typing import Any, Final
 
 from .attributes import Lazy
 from .gotext import shown
-from .steps import LIST_COST, MAP_COST, STRUCT_COST, Frame, Maker, Step, charge
+from .libraries.operators import add
+from .steps import LIST_COST, MAP_COST, STRUCT_COST, Constant, Frame, Maker, Step, charge
 from .values import (
     BoolKey,
     Duration,
@@ -103,15 +104,17 @@ def struct(type_name: str, entries: list[tuple[str, Step, bool]], maker: Maker) 
 
 def fold(over: Step, init: Step, condition: Step, step: Step, result: Step, accu: int, var: int, var2: int) -> Step:
     start = Lazy(init)
+    ends = not isinstance(condition, Constant)
 
     def run(frame: Frame) -> Any:
         values = over(frame)
         frame[accu] = start
-        for first, second in _pairs(values) if var2 else ((value, None) for value in _iterated(values)):
-            frame[var] = first
+        for each in _pairs(values) if var2 else _iterated(values):
             if var2:
-                frame[var2] = second
-            if condition(frame) is False:
+                frame[var], frame[var2] = each
+            else:
+                frame[var] = each
+            if ends and condition(frame) is False:
                 break
             try:
                 frame[accu] = step(frame)
@@ -119,6 +122,32 @@ def fold(over: Step, init: Step, condition: Step, step: Step, result: Step, accu
                 frame[accu] = problem
         found = result(frame)
         return list(found) if type(found) is Growing else found
+
+    return run
+
+
+def appended(collected: Step, element: Step) -> Step:
+    """``collected + [element]``, of which no list is made where a comprehension collects; costs as ``call`` of ``_+_``."""
+
+    def run(frame: Frame) -> Any:
+        problem: EvaluationError | None = None
+        found = value = None
+        try:
+            found = collected(frame)
+        except EvaluationError as raised:
+            problem = raised
+        try:
+            charge(frame, LIST_COST)
+            value = element(frame)
+        except EvaluationError as raised:
+            problem = problem or raised
+        charge(frame, 1)
+        if problem is not None:
+            raise problem
+        if found.__class__ is Growing:
+            found.append(value)  # type: ignore[union-attr]
+            return found
+        return add(found, [value])
 
     return run
 

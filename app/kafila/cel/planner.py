@@ -12,7 +12,7 @@ from .ast import Call, Comprehension, Expr, Ident, ListExpr, Literal, MapExpr, S
 from .attributes import Attribute, computed, conditional, fixed, presence, variable
 from .declarations import Implementation, Library
 from .dispatch import implementation
-from .gathering import fold, go_type, list_of, map_of, struct
+from .gathering import appended, fold, go_type, list_of, map_of, struct
 from .patterns import all_matches, first_match, searched
 from .steps import (
     FIRST_VARIABLE,
@@ -97,6 +97,8 @@ class Planner:
         name = node.function
         if name in ("_[_]", "_[?_]", "_?._"):
             return self._indexed(node, name != "_[_]")
+        if node.overloads == ("add_list",) and (element := _only_element(node.args[1])) is not None:
+            return self._appended(node, element)
         parts = [*([node.target] if node.target is not None else ()), *node.args]
         steps = []
         for part in parts:  # no comprehension: it would take a frame of the stack for each level
@@ -128,6 +130,13 @@ class Planner:
             _check_pattern(steps[1].value)
             run = _SEARCHES[name]
         return call(run, cost_of_call(name, overload), steps)
+
+    def _appended(self, node: Call, element: Expr) -> Step:
+        """What comprehensions collect with."""
+        collected, step = self.plan(node.args[0]), self.plan(element)
+        if isinstance(step, Constant):  # a list of it is there already, and costs nothing
+            return self._function(node.function, node.overloads[0], node.args, [collected, Constant([step.value])])
+        return appended(collected, step)
 
     def _indexed(self, node: Call, optionally: bool) -> Step:
         attribute = self._attribute(node.args[0])
@@ -183,6 +192,11 @@ class Planner:
         result = self.plan(node.result)
         self._scopes.pop()
         return fold(over, init, condition, step, result, accu, var, var2)
+
+
+def _only_element(node: Expr) -> Expr | None:
+    """Of a list of one element."""
+    return node.elements[0] if isinstance(node, ListExpr) and len(node.elements) == 1 and not node.optionals else None
 
 
 def _known(step: Step, cost: int, parts: list[Step]) -> Step:

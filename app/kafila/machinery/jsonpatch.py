@@ -75,16 +75,20 @@ class _Root:
             return None, ""
         at = self.doc = self._owned(self.doc)
         for part in parts[1:-1]:
-            key = _unescaped(part)
-            try:
-                inner = _get(at, key)
-            except PatchFailed:
-                return None, ""
-            if not isinstance(inner, (dict, list)):
+            key: Any = _unescaped(part)
+            if at.__class__ is dict:
+                inner = at.get(key)
+            else:
+                try:
+                    key = _index(key, len(at))
+                except PatchFailed:
+                    return None, ""
+                inner = at[key]
+            if inner.__class__ is not dict and inner.__class__ is not list:
                 return None, ""
             own = self._owned(inner)
             if own is not inner:
-                at[key if isinstance(at, dict) else _index(key, len(at))] = own
+                at[key] = own
             at = own
         return at, _unescaped(parts[-1])
 

@@ -184,7 +184,9 @@ class _Run:
         if schema is None and mutation.applies:
             why = f"no corresponding type for {_shown(*asked.shown)}"
             raise MutationFailed(f"error applying patch: failed to convert patch object to typed object: {why}")
-        new, old = await shown_as(about.target, asked)
+        new, old = asked.new, asked.old
+        if about.target is not asked.kind:
+            new, old = await shown_as(about.target, asked)
         assert new is not None
         converts = new is not asked.new
         decodes = not converts and schema is asked.kind.schema and asked.kind.decode is None

@@ -173,7 +173,10 @@ class Staging:
             steps, found = await in_thread(size, lambda: _begun(begin))
         while not isinstance(found, Change):
             answer = await self._answer(found, size)
-            found = await in_thread(size, partial(advanced, steps, answer))
+            if size < BIG:
+                found = advanced(steps, answer)
+            else:
+                found = await in_thread(size, partial(advanced, steps, answer))
         return found
 
     async def _answer(self, asked: Question | ToStore, size: int) -> Object | None:

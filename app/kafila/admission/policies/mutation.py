@@ -239,13 +239,14 @@ class _Reader:
         if path is not None and made.type_name != path:
             text = f'unexpected type name "{made.type_name}", expected "{path}", which matches field name path from root Object type'
             raise MutationFailed(f"type mismatch: {text}")
-        self._enter(len(made.fields), depth + 1)
+        depth += 1
+        self._enter(len(made.fields), depth)
         out: Object = {}
         for name, value in made.fields.items():
             if value.__class__ is str:  # as most are
                 out[name] = value
             else:
-                out[name] = self._read(value, f"{path}.{name}" if path is not None else None, depth + 1)
+                out[name] = self._read(value, f"{path}.{name}" if path is not None else None, depth)
         return out
 
     def _read(self, value: Any, path: str | None, depth: int) -> Any:
