@@ -145,7 +145,7 @@ def appended(collected: Step, element: Step) -> Step:
         if problem is not None:
             raise problem
         if found.__class__ is Growing:
-            found.append(value)  # type: ignore[union-attr]
+            found.append(value)
             return found
         return add(found, [value])
 
