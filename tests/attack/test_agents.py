@@ -124,6 +124,39 @@ async def test_an_agent_makes_nothing_of_others(plane: Api, path: str, body: Obj
     assert "edge" in refused(await plane.post(path, typed(path, body)))
 
 
+def credentials(name: str, namespace: str = "karmada-cluster") -> Object:
+    return {"namespace": namespace, "name": name}
+
+
+async def test_an_agent_names_its_own_credentials_and_changes_nothing_else_of_its_cluster(plane: Api) -> None:
+    await make(plane, CLUSTERS, named("other", spec=PULL))
+    plane.user = AGENT
+    await make(plane, CLUSTERS, named("edge", spec=PULL))
+    for name in ("edge", "edge-impersonator"):
+        await make(plane, SECRETS, named(name))
+    path = f"{CLUSTERS}/edge"
+    own: Object = {"secretRef": credentials("edge"), "impersonatorSecretRef": credentials("edge-impersonator")}
+    for patch in (
+        {"spec": {"apiEndpoint": "https://127.0.0.1"}},
+        {"spec": {**own, "provider": "other"}},
+        {"spec": {"syncMode": "Push"}},
+        {"spec": {"taints": [{"key": "a", "effect": "NoSchedule"}]}},
+        {"spec": {"secretRef": credentials("other")}},
+        {"spec": {"secretRef": credentials("edge", "kube-system")}},
+        {"spec": {"secretRef": credentials("edge-impersonator")}},
+        {"metadata": {"labels": {"team": "a"}}},
+        {"metadata": {"annotations": {"a": "b"}}},
+    ):
+        refused(await plane.patch(path, patch))
+    answer = await plane.patch(path, {"spec": own})
+    assert answer.status_code == 200, answer.text
+    assert {field: answer.json()["spec"][field] for field in own} == own
+    assert (await plane.patch(path, {"spec": own})).status_code == 200
+    refused(await plane.patch(path, {"spec": {"secretRef": None}}))
+    refused(await plane.patch(path, {"spec": {"secretRef": credentials("edge", "default")}}))
+    refused(await plane.patch(f"{CLUSTERS}/other", {"spec": own}))
+
+
 async def test_an_agent_reads_and_changes_nothing_of_others(plane: Api) -> None:
     await make(plane, CLUSTERS, named("other", spec=PULL))
     await make(plane, SECRETS, named("other"))

@@ -27,6 +27,8 @@ WEBSOCKET, SPDY = {}, {"KUBECTL_REMOTE_COMMAND_WEBSOCKETS": "false", "KUBECTL_PO
 BOTH = pytest.mark.parametrize("protocol", [WEBSOCKET, SPDY], ids=["websocket", "spdy"])
 TUNNEL = "kafila.io/TunnelConnected"
 
+REFERENCES = {"secretRef", "impersonatorSecretRef"}
+
 
 @pytest.fixture(scope="module")
 def plane(lab: Members, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
@@ -53,6 +55,8 @@ class Agent:
         )
         self.flags = flags
         self.process = Process("kafila-agent", [*PROGRAM, "agent", *flags], folder / "agent.log")
+        silent = [*PROGRAM, "agent", *flags, "--report-secrets=None"]
+        self.silent = Process("kafila-agent", silent, folder / "silent.log")  # leaves no credentials
 
     def connected(self) -> bool:
         return condition(self.plane.get("cluster", NAME), TUNNEL).get("status") == "True"
@@ -64,9 +68,12 @@ def agent(plane: Federation, member1: Member, tmp_path_factory: pytest.TempPathF
     access = (f"--kubeconfig={member1.kubeconfig}", f"--cluster-name={NAME}", "--agent-image=kafila:test")
     run(*PROGRAM, *command[1:], *access)
     agent = Agent(plane, member1, tmp_path_factory.mktemp("agent"))
-    agent.process.start()
+    agent.silent.start()
     try:
         plane.eventually("the agent reports", lambda: plane.is_ready(NAME))
+        assert not REFERENCES & plane.get("cluster", NAME)["spec"].keys()
+        agent.silent.stop()
+        agent.process.start()  # which has the Cluster name its credentials
         plane.eventually("its tunnel is open", agent.connected)
         plane.apply(deployment("inside"), policy("inside", clusters=(NAME,)))
         running = ("get", "pods", "-l", "app=inside", "-o", "jsonpath={.items[*].status.phase}")
@@ -77,6 +84,7 @@ def agent(plane: Federation, member1: Member, tmp_path_factory: pytest.TempPathF
         plane.kubectl("delete", "deployment", "inside")
         plane.kafila("unregister", NAME, f"--cluster-kubeconfig={member1.kubeconfig}")
     finally:
+        agent.silent.stop()
         agent.process.stop()
         left = ("deployment/karmada-agent", "secret/karmada-kubeconfig", "serviceaccount/karmada-agent-sa")
         member1.kubectl("delete", *left, "-n", "karmada-system", "--ignore-not-found")
@@ -251,6 +259,14 @@ def test_a_server_that_starts_again_is_found(plane: Federation, agent: Agent, th
     command[command.index("--bind=127.0.0.1:0")] = f"--bind=127.0.0.1:{port}"  # where the agent finds it again
     plane.start()
     plane.eventually("the tunnel is open again", lambda: through("logs", pod) == "first line\n")
+
+
+def test_credentials_that_came_later_are_named(plane: Federation, agent: Agent) -> None:
+    found = plane.get("cluster", NAME)["spec"]
+    assert {field: found[field]["name"] for field in REFERENCES} == {
+        "secretRef": NAME,
+        "impersonatorSecretRef": f"{NAME}-impersonator",
+    }
 
 
 def test_clusters_are_shown_with_their_tunnels(plane: Federation, agent: Agent) -> None:

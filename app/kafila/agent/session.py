@@ -146,8 +146,9 @@ class Session:
         if found is not None:
             if found["spec"].get("id") not in (None, "", identity):
                 raise JoinError(f"another cluster is registered as {options.name}: its ID is {found['spec']['id']}")
-            for field in sorted(references.keys() - found["spec"].keys()):  # an agent may not write its Cluster
-                log.warning("the Cluster does not name the Secret", field=f"spec.{field}", secret=references[field])
+            missing = {field: references[field] for field in sorted(references) if not found["spec"].get(field)}
+            if missing:
+                await self._name_in(found, missing)
             await self._own(found, secrets.values())
             return found
         spec: Object = {"syncMode": "Pull", "id": identity, "apiEndpoint": options.endpoint, **references}
@@ -163,6 +164,17 @@ class Session:
         cluster = await plane.create(CLUSTERS, {**head, "spec": spec})
         await self._own(cluster, secrets.values())
         return cluster
+
+    async def _name_in(self, cluster: Object, missing: Object) -> None:
+        """Secrets that are reported later than the Cluster was made. An older control plane does not let an agent do so."""
+        metadata = {"resourceVersion": cluster["metadata"]["resourceVersion"]}
+        try:
+            await self._plane.patch(f"{CLUSTERS}/{self._options.name}", {"metadata": metadata, "spec": missing})
+        except StatusError as error:
+            if error.code != 403:
+                raise
+            for field, reference in missing.items():
+                log.warning("the Cluster does not name the Secret", field=f"spec.{field}", secret=reference)
 
     async def _own(self, cluster: Object, secrets: Iterable[Object]) -> None:
         """They go with the Cluster. That may have been made by an agent that was cut short."""

@@ -85,10 +85,11 @@ async def test_a_new_certificate_is_used_also_where_the_secret_may_not_be_writte
 
 
 class Plane:
-    """Its objects, by their paths; ``away``: how many patches of owners it does not answer."""
+    """Its objects, by their paths; ``away``: how many patches of owners it does not answer; ``older``: lets no agent write its Cluster."""
 
-    def __init__(self, away: int = 0) -> None:
+    def __init__(self, away: int = 0, older: bool = False) -> None:
         self.away = away
+        self.older = older
         self.objects: dict[str, Object] = {}
 
     async def find(self, path: str) -> Object | None:
@@ -98,12 +99,17 @@ class Plane:
         where = f"{path}/{obj['metadata']['name']}"
         if where in self.objects:
             raise StatusError(409, "AlreadyExists", "it is there")
-        obj["metadata"]["uid"] = f"uid-{len(self.objects)}"
+        obj["metadata"] |= {"uid": f"uid-{len(self.objects)}", "resourceVersion": "1"}
         self.objects[where] = obj
         return obj
 
     async def patch(self, path: str, patch: Object) -> Object:
-        if "metadata" in patch:
+        if "spec" in patch:
+            if self.older:
+                raise StatusError(403, "Forbidden", "not yours")
+            assert patch["metadata"] == {"resourceVersion": "1"}
+            self.objects[path]["spec"].update(patch["spec"])
+        elif "metadata" in patch:
             if self.away:
                 self.away -= 1
                 raise Unreachable("gone", sent=False)
@@ -154,12 +160,19 @@ async def test_secrets_of_an_earlier_cluster_are_the_new_ones(monkeypatch: pytes
     assert plane.owners() == ["later"] * 2
 
 
-async def test_secrets_that_are_reported_later_have_an_owner_and_it_is_said_that_nobody_names_them(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    plane = Plane()
+@pytest.mark.parametrize("older", [False, True])
+async def test_secrets_that_are_reported_later(monkeypatch: pytest.MonkeyPatch, older: bool) -> None:
+    """They have an owner, and the Cluster names them; where an older control plane does not let an agent do so, it is said."""
+    plane = Plane(older=older)
     await register(plane, monkeypatch, report_secrets=False)
     with structlog.testing.capture_logs() as logs:
         await register(plane, monkeypatch)
     assert plane.owners() == [plane.cluster["metadata"]["uid"]] * 2
-    assert [line["field"] for line in logs] == ["spec.impersonatorSecretRef", "spec.secretRef"]
+    references = ("secretRef", "impersonatorSecretRef")
+    named = [(plane.cluster["spec"].get(field) or {}).get("name") for field in references]
+    if older:
+        assert named == [None, None]
+        assert [line["field"] for line in logs] == ["spec.impersonatorSecretRef", "spec.secretRef"]
+    else:
+        assert named == ["edge", "edge-impersonator"]
+        assert logs == []

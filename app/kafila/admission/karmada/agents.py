@@ -18,6 +18,13 @@ from kafila.placement import constants
 
 from .context import NOTHING, AdmissionContext
 
+_GROUP: Final = "cluster.karmada.io"
+CLUSTERS: Final = f"clusters.{_GROUP}"
+_CREDENTIALS: Final = {
+    "secretRef": "{}",
+    "impersonatorSecretRef": "{}-impersonator",
+}  # names of Secrets, by the cluster's
+_OWN: Final = ("labels", "annotations", "finalizers", "ownerReferences")
 WORKS: Final = "works.work.karmada.io"
 _OF_BINDINGS: Final = (constants.RB_PERMANENT_ID, constants.CRB_PERMANENT_ID)
 _RBAC: Final = "rbac.authorization.k8s.io"
@@ -36,7 +43,7 @@ def admit_agent(
         return
     why = ""
     if cluster := agent_of(user):
-        why = _refusal(kind, cluster, new, old, around)
+        why = _refusal(kind, cluster, new, old, around) or _refusal_of_cluster(kind, cluster, new, old, user, around)
         if not why and kind.resource == WORKS and new is not None:
             why = _refusal_of_work(cluster, new, old, around)
     elif is_generator(user):
@@ -52,7 +59,7 @@ def _refusal(kind: Kind, cluster: str, new: Object | None, old: Object | None, a
     name, namespace = obj["metadata"].get("name") or "", obj["metadata"].get("namespace") or ""
     who = f"the agent of cluster {cluster}"
     match kind.resource:
-        case "clusters.cluster.karmada.io":
+        case r if r == CLUSTERS:
             if name != cluster:
                 return f"{who} writes no other Cluster"
             if any(each is not None and not _is_pulled(each) for each in (new, old)):
@@ -69,6 +76,23 @@ def _refusal(kind: Kind, cluster: str, new: Object | None, old: Object | None, a
             own = namespace == constants.execution_namespace(cluster)
             return "" if own else f"{who} writes no Work of other clusters"
     return ""
+
+
+def _refusal_of_cluster(
+    kind: Kind, cluster: str, new: Object | None, old: Object | None, user: Any, around: AdmissionContext
+) -> str:
+    """Whom nobody lets update it names in it the Secrets that he has left, where it names none, and changes nothing else."""
+    if kind.resource != CLUSTERS or new is None or old is None:
+        return ""
+    spec, before = dict(new.get("spec") or {}), old.get("spec") or {}
+    for field, name in _CREDENTIALS.items():
+        if not before.get(field) and (spec.get(field) or {}).get("name") == name.format(cluster):
+            del spec[field]
+    kept = {field: value for field, value in before.items() if value or field in spec}
+    parts = [(spec, kept), *((new["metadata"].get(part) or None, old["metadata"].get(part) or None) for part in _OWN)]
+    if all(now == then for now, then in parts) or around.may(user, "update", _GROUP, "clusters", "", cluster):
+        return ""
+    return f"the agent of cluster {cluster} names the credentials that it has left, and changes nothing else of its Cluster"
 
 
 def _refusal_of_work(cluster: str, new: Object, old: Object | None, around: AdmissionContext) -> str:

@@ -17,6 +17,7 @@ _CERTIFICATES: Final = "certificates.k8s.io"
 _APPROVER: Final = "system:karmada:certificatesigningrequest:autoapprover"
 _SELF_APPROVER: Final = "system:karmada:certificatesigningrequest:selfautoapprover"
 _TUNNEL: Final = "system:karmada:agent-tunnel"  # of kafila's agents; whose tunnel each may open, is decided beside it
+_CREDENTIALS: Final = "system:karmada:agent-credentials"  # what of its Cluster each may write, is decided beside it
 _CLUSTER_INFO: Final = "system:karmada:bootstrap-signer-clusterinfo"
 _GENERATOR_ROLE: Final = "system:karmada:agent-rbac-generator"
 
@@ -67,6 +68,8 @@ BOOTSTRAP: Final[tuple[Object, ...]] = (
     binding("system:karmada:agent-autoapprove-certificate-rotation", _SELF_APPROVER, "Group", GROUP, labels=_LABELS),
     role(_TUNNEL, [rule("cluster.karmada.io", "clusters/tunnel", "get")], labels=_LABELS),
     binding(_TUNNEL, _TUNNEL, "Group", GROUP, labels=_LABELS),
+    role(_CREDENTIALS, [rule("cluster.karmada.io", "clusters", "patch")], labels=_LABELS),
+    binding(_CREDENTIALS, _CREDENTIALS, "Group", GROUP, labels=_LABELS),
     role(
         _GENERATOR_ROLE,
         [
