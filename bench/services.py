@@ -136,9 +136,9 @@ class Arrivals:
         if event.new is None:
             return
         self.count += event.old is None
-        for address, waiting in list(self._waiting.items()):
-            if address in event.new.body and not waiting.done():
-                waiting.set_result(time.perf_counter())
+        body = event.new.body
+        for address in [address for address in self._waiting if address in body]:
+            self._waiting.pop(address).set_result(time.perf_counter())
 
 
 async def until(holds: Callable[[], Any], seconds: float = 1800) -> None:

@@ -190,6 +190,7 @@ class SliceCollector:
             await self._follow()
         else:
             await self._write(task)
+            COLLECTED.labels(self.cluster).set(self._works.count_in(self.space))
             if self._too_many and self._works.count_in(self.space) < MOST:  # one of those has room now
                 work = next(iter(self._too_many))
                 del self._too_many[work]
@@ -251,19 +252,23 @@ class SliceCollector:
         if name is None and not self._is_synced():
             return
         why = found.refused if asked_by else ""
+        # who have asked for it, and may not ask now
+        off = managers(entry.meta.labels or {}) - self._on() if entry is not None else frozenset[str]()
         if asked_by and not why:
             if found.slice is None:
                 return  # it is asked for anew, and on its way
+            wanted_by = asked_by + sorted(off)
+            if existing is not None:  # as it has to be: each of our own writes brings one more look
+                if collected_work(found.slice, self.cluster, found.service, wanted_by, existing) is existing:
+                    self._tell(work, name, found, "")
+                    return
             why = await in_thread(len(seen), lambda: self._invalid(found.slice))
             if not why and entry is None and self._works.count_in(self.space) >= MOST:
                 why = f"{MOST} EndpointSlices of this cluster are collected already"
                 self._too_many[work] = None
         if why:
-            asked_by = []
+            asked_by, off = [], frozenset()
         self._tell(work, name, found, why)
-        off: frozenset[str] = frozenset()  # who have asked for it, and may not ask now
-        if entry is not None and not why:
-            off = managers(entry.meta.labels or {}) - self._on()
         if asked_by and found.slice is not None:
             try:
                 await self._put(found.slice, found.service, asked_by + sorted(off), entry, existing)
@@ -275,7 +280,6 @@ class SliceCollector:
             await self._leave(entry, off)
         elif entry is not None:
             await self._delete(entry)
-        COLLECTED.labels(self.cluster).set(self._works.count_in(self.space))
 
     def _asked_by(self, name: Name | None, found: Observed) -> list[str]:
         if name is None or not found.service:
