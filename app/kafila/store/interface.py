@@ -230,14 +230,23 @@ class Leases(Protocol):
         ...
 
     async def acquire(self, name: str, holder: str, ttl: float, replacing: str = "") -> Lease | None:
-        """Takes or renews; None when someone else holds it.
+        """Takes or renews; None when someone else holds it. One that had ended has another token afterwards.
 
         ``replacing``: a holder that is known to be dead; its lease is taken over before its time.
         """
         ...
 
-    async def release(self, name: str, holder: str) -> None:
-        """After whatever attempts of the holder are still under way. Nothing happens when it is someone else's."""
+    async def take(self, names: Sequence[str], registrations: str, holder: str) -> dict[str, Lease]:
+        """Takes leases without an end of their own: each counts as long as its holder's registration, which is the lease of that
+        name (``registrations`` and the holder). Those that are the holder's afterwards; none without its registration."""
+        ...
+
+    async def held(self) -> list[Lease]:
+        """All that have not ended, those included that rest on a registration which has."""
+        ...
+
+    async def release(self, names: Sequence[str], holder: str) -> None:
+        """After whatever attempts of the holder are still under way. Nothing happens to what is someone else's."""
         ...
 
     async def close(self) -> None: ...

@@ -1,8 +1,8 @@
-"""Leases: rows with an end, by the database's clock. The token rises with every change of holder."""
+"""Leases: rows with an end, by the database's clock. The token rises with every change of holder, and when one had ended."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import final
 
@@ -12,9 +12,10 @@ from .connect import LOST, Timeouts, connect
 from .interface import Lease, StoreUnavailable
 from .timeline import COMMIT_LOCK
 
+_HELD = "SELECT name, holder, token FROM leases WHERE expires >= clock_timestamp()"
 _HOLDER = "SELECT holder FROM leases WHERE name = $1 AND expires >= clock_timestamp()"
 # The row stays: its token must go on rising
-_RELEASE = "UPDATE leases SET holder = '', expires = '-infinity' WHERE name = $1 AND holder = $2"
+_RELEASE = "UPDATE leases SET holder = '', expires = '-infinity' WHERE name = ANY($1) AND holder = $2"
 # Behind an attempt that was given up here and waits there for the same lock
 _IN_TURN = f"SELECT pg_advisory_xact_lock({COMMIT_LOCK})"
 
@@ -39,10 +40,19 @@ class PostgresLeases:
             )
             return None if token is None else Lease(name, holder, token)
 
-    async def release(self, name: str, holder: str) -> None:
+    async def take(self, names: Sequence[str], registrations: str, holder: str) -> dict[str, Lease]:
+        async with self._connected() as connection:
+            rows = await connection.fetch("SELECT * FROM take_leases($1, $2, $3)", list(names), registrations, holder)
+            return {name: Lease(name, holder, token) for name, token in rows}
+
+    async def held(self) -> list[Lease]:
+        async with self._connected() as connection:
+            return [Lease(*row) for row in await connection.fetch(_HELD)]
+
+    async def release(self, names: Sequence[str], holder: str) -> None:
         async with self._connected() as connection:
             await connection.execute(_IN_TURN)
-            await connection.execute(_RELEASE, name, holder)
+            await connection.execute(_RELEASE, list(names), holder)
 
     async def close(self) -> None:
         self._drop()

@@ -6,6 +6,7 @@ Several stores over one :class:`MemoryDatabase` behave like several processes ov
 from __future__ import annotations
 
 import bisect
+import math
 import time
 from collections.abc import AsyncIterator, Sequence
 from typing import NamedTuple, final
@@ -297,14 +298,30 @@ class MemoryLeases:
         found = self._database.leases.get(name, _Lease("", 0, 0.0))
         if found.holder not in (holder, replacing or holder) and found.expires >= now:
             return None
-        token = found.token + (found.holder != holder)
+        token = found.token + (found.holder != holder or found.expires < now)
         self._database.leases[name] = _Lease(holder, token, now + ttl)
         return Lease(name, holder, token)
 
-    async def release(self, name: str, holder: str) -> None:
-        found = self._database.leases.get(name)
-        if found is not None and found.holder == holder:
-            self._database.leases[name] = _Lease("", found.token, 0.0)
+    async def take(self, names: Sequence[str], registrations: str, holder: str) -> dict[str, Lease]:
+        taken: dict[str, Lease] = {}
+        for name in names if await self.holder(registrations + holder) else ():
+            found = self._database.leases.get(name, _Lease("", 0, 0.0))
+            free = found.expires < time.monotonic() or not await self.holder(registrations + found.holder)
+            if found.holder == holder or free:
+                token = found.token + (found.holder != holder)
+                self._database.leases[name] = _Lease(holder, token, math.inf)
+                taken[name] = Lease(name, holder, token)
+        return taken
+
+    async def held(self) -> list[Lease]:
+        leases, now = self._database.leases, time.monotonic()
+        return [Lease(name, each.holder, each.token) for name, each in leases.items() if each.expires >= now]
+
+    async def release(self, names: Sequence[str], holder: str) -> None:
+        for name in names:
+            found = self._database.leases.get(name)
+            if found is not None and found.holder == holder:
+                self._database.leases[name] = _Lease("", found.token, 0.0)
 
     async def close(self) -> None:
         pass

@@ -27,13 +27,14 @@ def now() -> float:
 
 class Durations(NamedTuple):
     """Seconds, as in Kubernetes' leader election: a lease outlives the deadline at which its holder has stopped working.
+    Whoever waits for it has taken over 15 s after the holder died: it asks again each ``retry``.
 
     Between the two a member is still being connected to at most (CONNECT_TIMEOUT), for a write begun before the deadline.
     ``stall``: an event loop that is held for longer will not come back, and loses the lease.
     """
 
-    lease: float = 15.0
-    deadline: float = 10.0
+    lease: float = 12.0
+    deadline: float = 7.0
     retry: float = 2.0
     stall: float = 300.0
 
@@ -113,7 +114,7 @@ class Keeper:
             if self._may_hold:
                 with contextlib.suppress(StoreUnavailable, OSError, TimeoutError):
                     async with asyncio.timeout(self._durations.retry):
-                        await leases.release(self._name, self._identity)
+                        await leases.release([self._name], self._identity)
         finally:
             await leases.close()
 
@@ -129,7 +130,7 @@ class Keeper:
                 self._may_hold = False
                 with contextlib.suppress(StoreUnavailable, OSError, TimeoutError):
                     async with asyncio.timeout(self._durations.deadline):
-                        await leases.release(self._name, self._identity)
+                        await leases.release([self._name], self._identity)
             return
         try:
             async with asyncio.timeout(self._durations.deadline):

@@ -8,7 +8,17 @@ import random
 import pytest
 
 from kafila.core.resources import Key
-from kafila.store.interface import Compacted, Guard, GuardFailed, LeaseLost, Store, StoredObject, Transaction, Write
+from kafila.store.interface import (
+    Compacted,
+    Guard,
+    GuardFailed,
+    Lease,
+    LeaseLost,
+    Store,
+    StoredObject,
+    Transaction,
+    Write,
+)
 from kafila.store.memory import MemoryDatabase, MemoryStore
 
 from .conftest import Connect, Leasing, Subscriber
@@ -129,11 +139,11 @@ async def test_leases_exclude_and_count(leases: Leasing) -> None:
     assert await two.acquire("shard-1", "two", 60) is None
     assert await one.acquire("shard-1", "one", 60) == held  # renewed
     assert await two.acquire("shard-2", "two", 60) is not None
-    await one.release("shard-1", "one")
+    await one.release(["shard-1"], "one")
     taken = await two.acquire("shard-1", "two", 60)
     assert taken is not None
     assert taken.token > held.token
-    await one.release("shard-1", "one")  # no longer its own: nothing happens
+    await one.release(["shard-1"], "one")  # no longer its own: nothing happens
     assert await one.acquire("shard-1", "one", 60) is None
 
 
@@ -160,8 +170,52 @@ async def test_the_lease_of_a_holder_known_to_be_dead_can_be_taken_over(leases: 
     assert taken.token == held.token + 1
     assert await one.acquire("shard", "one", 60) is None
     assert await one.holder("shard") == "two"
-    await two.release("shard", "two")
+    await two.release(["shard"], "two")
     assert await one.holder("shard") == ""
+
+
+async def test_a_lease_that_had_ended_is_another_one_also_for_its_holder(leases: Leasing) -> None:
+    """What rested on it may be somebody else's by now."""
+    one = await leases()
+    held = await one.acquire("shard", "one", 0)
+    assert held is not None
+    again = held
+    while again.token == held.token:  # the database's clock has to move on
+        again = await one.acquire("shard", "one", 0) or held
+    assert again == held._replace(token=held.token + 1)
+
+
+async def test_leases_that_rest_on_a_registration_are_taken_by_who_is_registered(leases: Leasing) -> None:
+    one, two = await leases(), await leases()
+    assert await one.take(["m/1", "m/2"], "w/", "one") == {}, "it is not registered"
+    await one.acquire("w/one", "one", 60)
+    taken = await one.take(["m/1", "m/2"], "w/", "one")
+    assert taken == {name: Lease(name, "one", 1) for name in ("m/1", "m/2")}
+    assert await one.take(["m/2"], "w/", "one") == {"m/2": taken["m/2"]}
+    await two.acquire("w/two", "two", 60)
+    assert await two.take(["m/1", "m/3"], "w/", "two") == {"m/3": Lease("m/3", "two", 1)}
+    await one.release(["m/1"], "one")
+    assert await two.take(["m/1", "m/2"], "w/", "two") == {"m/1": Lease("m/1", "two", 2)}
+    held = {lease.name: lease.holder for lease in await one.held()}
+    assert held == {"w/one": "one", "w/two": "two", "m/1": "two", "m/2": "one", "m/3": "two"}
+
+
+async def test_what_rests_on_a_registration_is_free_when_that_has_ended(store: Store, leases: Leasing) -> None:
+    """And whoever had it writes nothing under it, though its row names him until somebody takes it."""
+    one, two = await leases(), await leases()
+    await one.acquire("w/one", "one", 60)
+    await two.acquire("w/two", "two", 60)
+    [held] = (await one.take(["m/1"], "w/", "one")).values()
+    await one.acquire("w/one", "one", 0)
+    taken: dict[str, Lease] = {}
+    while not taken:  # the database's clock has to move on
+        taken = await two.take(["m/1"], "w/", "two")
+    assert taken == {"m/1": Lease("m/1", "two", held.token + 1)}
+    await one.acquire("w/one", "one", 60)
+    assert await one.take(["m/1"], "w/", "one") == {}
+    with pytest.raises(LeaseLost):
+        await store.commit(Transaction([], [Write(Key("pods", "a", "x"), b"late")], held))
+    await store.commit(Transaction([], [Write(Key("pods", "a", "x"), b"1")], taken["m/1"]))
 
 
 async def test_a_guard_on_a_deleted_object_fails_with_revision_zero(store: Store) -> None:
@@ -195,7 +249,7 @@ async def test_only_who_holds_the_lease_writes_under_it(connect: Connect, leases
     assert isinstance(failed, LeaseLost)  # and not a conflict, after which it would look again and write
     assert isinstance(free, list)
     await two.commit(Transaction([], [Write(key, b"3")], taken))
-    await of_two.release("work", "two")
+    await of_two.release(["work"], "two")
     with pytest.raises(LeaseLost):
         await two.commit(Transaction([], [Write(key, b"late")], taken))
     assert [row.body for row in (await one.read_log(first - 1)).rows] == [b"1", b"2", b"free", b"3"]
