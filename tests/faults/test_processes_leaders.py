@@ -18,6 +18,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="package")
 OBJECTS = 150
 TEMPLATES = 30
 LED, ENDED = "leading", "not leading any more"
+UNREGISTERED = "not registered as a worker any more"
 
 
 def leads(worker: Serve) -> bool:
@@ -146,7 +147,9 @@ async def test_a_leader_that_is_asked_to_end_hands_over_at_once(plane: ControlPl
     leader, other = await one_leads(plane)
     leader.signal(signal.SIGTERM)
     await eventually(lambda: not leader.alive, "its end")
-    assert leader.lines()[-1]["event"] == ENDED
+    said = [line["event"] for line in leader.lines()]
+    assert said[-1] == UNREGISTERED, "in order, to the last word"
+    assert ENDED in said[said.index(LED) :]
     still = "SELECT FROM leases WHERE name = 'controllers' AND holder LIKE $1 AND expires > clock_timestamp()"
     assert not await plane.sql(still, f"%\\_{leader.pid}\\_%"), "nobody has to wait until its lease is over"
     await eventually(lambda: leads(other), "the other leads")

@@ -34,6 +34,7 @@ from kafila.reconcile.interpreter.interpreting import Interpreting
 from kafila.reconcile.karmada.clusters import Clusters
 from kafila.reconcile.karmada.kinds import CLUSTERS as CLUSTERS_RESOURCE
 from kafila.reconcile.karmada.member.manager import MemberConnection
+from kafila.reconcile.karmada.member.shards import AllClusters
 from kafila.reconcile.karmada.member.work_router import WorkRouter
 from kafila.reconcile.karmada.services.collection import SliceCollection
 from kafila.reconcile.karmada.services.index import ServiceWorks
@@ -108,9 +109,10 @@ class Session:
             interpreting = Interpreting(registry, recording)
             clusters = Clusters(registry)
             works = ServiceWorks(mirror.cache)
-            slices = SliceCollection(registry, recording, clusters, works, frozenset(LABELS))
+            shards = AllClusters(registry)
+            slices = SliceCollection(mirror.cache, recording, clusters, works, shards, frozenset(LABELS))
             further = (slices.member_controllers,)
-            router = WorkRouter(registry, recording, interpreting, clusters, self._federation, further)
+            router = WorkRouter(registry, recording, interpreting, clusters, self._federation, shards, further)
             connection = MemberConnection(self._member, Connection(self._options.endpoint, TLS(), ""))
             ending.push_async_callback(recorder.stop)
             ending.push_async_callback(interpreting.stop)

@@ -288,10 +288,10 @@ class MemberClient:
     async def get(self, path: str) -> Object:
         return await self.call("GET", path)
 
-    async def find(self, path: str) -> Object | None:
+    async def find(self, path: str, timeout: float | None = None) -> Object | None:
         """The object, or None when the member says that it does not exist."""
         with self.judging(f"GET {path}"):
-            status, data = await self.request("GET", path)
+            status, data = await self.request("GET", path, timeout=timeout)
             if status == 200:
                 return check_object(document(data, f"GET {path}"), f"GET {path}")
         error = status_error(status, data)

@@ -50,6 +50,10 @@ class ServerOptions(BaseModel):
     controllers: str = Field(
         "*", description="Controllers to run: '*' all that are on by default, 'x' only x, '-x' all but x."
     )
+    share_members: bool = Field(
+        True,
+        description="Share member clusters out among all processes with controllers; else the one that leads has them all.",
+    )
     watch_history: Seconds = Field(300.0, description="Seconds of history that watches can resume from.", ge=60)
     event_ttl: Seconds = Field(
         3600.0, description="Seconds that Events live after they were last written, and up to an eighth longer.", ge=60

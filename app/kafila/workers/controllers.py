@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from typing import final
 
@@ -18,6 +18,7 @@ from kafila.reconcile.karmada.certificate.agent_csr_approving import AgentCSRApp
 from kafila.reconcile.karmada.event_sources import source_of
 from kafila.reconcile.karmada.federatedhpa.metrics_api import APIMetrics, OwnAPI
 from kafila.reconcile.karmada.member.manager import TransportFor
+from kafila.reconcile.karmada.member.shards import AllClusters, Shards
 from kafila.reconcile.karmada.wiring import build
 from kafila.reconcile.kubernetes.account_tokens import AccountTokens
 from kafila.reconcile.kubernetes.api_services import APIServices
@@ -56,15 +57,23 @@ class Controllers:
         authorizer: Authorizer | None = None,
         api: OwnAPI | None = None,
         tunnels: Tunnels | None = None,
+        shards: Shards | None = None,
+        members_registry: Registry | None = None,
     ) -> None:
         """``tokens``, ``authority``: of service accounts, and PEM of what the server's certificate is checked with.
         ``signing``: the authority that signs certificates now; ``authorizer``: who is asked for whom one is;
         ``api``: this control plane's own, whose metrics autoscalers follow; ``tunnels``: of members in pull mode.
+        ``shards``: the clusters of this process, for which :attr:`members` run, and ``members_registry``, by which events of theirs
+        are written; without them it has all, and those start with the others.
         """
-        self.recorder = Recorder(registry, source_of=source_of)
-        karmada, self.member_manager = build(
+        self.recorder = self.members_recorder = Recorder(registry, source_of=source_of)
+        if members_registry is not None:
+            self.members_recorder = Recorder(members_registry, source_of=source_of)
+        karmada = build(
             registry,
             self.recorder,
+            self.members_recorder,
+            shards or AllClusters(registry),
             transport_for,
             settings,
             settings.gates,
@@ -72,6 +81,7 @@ class Controllers:
             APIMetrics(api, registry.catalog) if api is not None else NO_METRICS,
             tunnels,
         )
+        self.member_manager, self.clusters = karmada.manager, karmada.clusters
         root_authority = RootCAPublisher(registry, authority)
         account_tokens = AccountTokens(registry, tokens, authority)
         self._publishers = (root_authority, account_tokens)
@@ -92,18 +102,19 @@ class Controllers:
             DefaultServiceAccounts(registry),
             root_authority,
             account_tokens,
-            *karmada,
+            *karmada.led,
         ]
         # kube-apiserver has these in itself: they run whatever --controllers says
         own: list[Controller] = [DefinitionController(registry, definitions), AutoRegister(registry)]
         if settings.enable_priority_and_fairness:
             own.append(PriorityAndFairness(registry))
         self._controllers = [*own, *(c for c in candidates if settings.runs(c.name))]
-        refusals = Refusals(registry, self.recorder)
-        for controller in self._controllers:
-            if isinstance(controller, ReportsFailures):
-                controller.report_failures(refusals.record)
-        self.names = frozenset(controller.name for controller in candidates)  # what --controllers may say
+        self.members = [c for c in karmada.members if settings.runs(c.name)]
+        _report(self._controllers, Refusals(registry, self.recorder))
+        _report(self.members, Refusals(registry, self.members_recorder))
+        if shards is None:
+            self._controllers += self.members
+        self.names = frozenset(c.name for c in (*candidates, *karmada.members))  # what --controllers may say
 
     def publish(self, authority: bytes) -> None:
         """What the server's certificate is checked with from now on (PEM)."""
@@ -119,3 +130,9 @@ class Controllers:
         for controller in reversed(self._controllers):
             await controller.stop()
         await self.recorder.stop()
+
+
+def _report(controllers: Iterable[Controller], refusals: Refusals) -> None:
+    for controller in controllers:
+        if isinstance(controller, ReportsFailures):
+            controller.report_failures(refusals.record)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
-from typing import Protocol, final
+from typing import Final, NamedTuple, Protocol, final
 
 import structlog
 from prometheus_client import Gauge
@@ -22,6 +22,16 @@ from .liveness import identity
 
 log = structlog.get_logger(__name__)
 LEADING = Gauge("leader_election_master_status", "1 in the process whose controllers run.", ["name"])
+
+
+class Words(NamedTuple):
+    """What is logged when it begins and ends."""
+
+    begun: str
+    ended: str
+
+
+_LEADS: Final = Words("leading", "not leading any more")
 
 
 class Work(Protocol):
@@ -38,14 +48,18 @@ class Leader:
         name: str,
         durations: Durations = Durations(),  # noqa: B008 - immutable
         refrains: Callable[[], str] = lambda: "",
+        me: str = "",
+        words: Words = _LEADS,
     ) -> None:
-        """``refrains``: why this process must not lead now, "" when it may; asked before each write, and in another thread."""
+        """``refrains``: why this process must not lead now, "" when it may; asked before each write, and in another thread.
+        ``me``: its identity, where it has one already."""
         self._name = name
-        LEADING.labels(name).set(0)
+        self._words = words
+        self._measure(0)
         self._work: Work
         self._durations = durations
         self._refrains = refrains
-        self.identity = identity()
+        self.identity = me or identity()
         self.leading = False
         self._lease: Lease | None = None  # under which the work was begun
         self._task: asyncio.Task[None] | None = None
@@ -106,10 +120,10 @@ class Leader:
         return held if held is not None and now() < held.since + self._durations.deadline else None
 
     async def _begin(self, lease: Lease) -> None:
-        log.info("leading", lease=self._name, identity=self.identity)
+        log.info(self._words.begun, lease=self._name, identity=self.identity)
         self._lease = lease
         self.leading = True
-        LEADING.labels(self._name).set(1)
+        self._measure(1)
         try:
             await self._work.start()
         except BaseException as error:
@@ -122,12 +136,16 @@ class Leader:
     async def _resign(self) -> None:
         if self.leading:
             self.leading = False
-            LEADING.labels(self._name).set(0)
-            log.info("not leading any more", lease=self._name)
+            self._measure(0)
+            log.info(self._words.ended, lease=self._name)
             try:
                 await self._work.stop()
             except Exception:
                 log.exception("the work could not be ended", lease=self._name)
+
+    def _measure(self, leads: int) -> None:
+        if self._words is _LEADS:
+            LEADING.labels(self._name).set(leads)
 
     # -- called by the keeper's thread --------------------------------------------------------------------------------
 

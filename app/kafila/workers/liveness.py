@@ -10,12 +10,28 @@ import os
 import secrets
 import socket
 from pathlib import Path
+from typing import Final
+
+_SHARES: Final = "-shares"
 
 
-def identity() -> str:
-    """``host_place_pid_start_random``: tells processes apart, also one that got the number of an earlier one."""
+def identity(shares: bool = False) -> str:
+    """``host_place_pid_start_random``: tells processes apart, also one that got the number of an earlier one. ``shares``: one that
+    leads does not have all member clusters, and says so to others by its name."""
     pid = os.getpid()
-    return f"{socket.gethostname()}_{_place()}_{pid}_{_started(pid) or 'x'}_{secrets.token_hex(4)}"
+    name = f"{socket.gethostname()}_{_place()}_{pid}_{_started(pid) or 'x'}_{secrets.token_hex(4)}"
+    return name + _SHARES if shares else name
+
+
+def shares_members(other: str) -> bool:
+    """Whether the process with this identity shares member clusters out. One of a version that cannot does not say so."""
+    return other.endswith(_SHARES)
+
+
+def called(other: str) -> str:
+    """What people call the process with this identity."""
+    host, *parts = other.rsplit("_", 4)
+    return f"process {parts[1]} on {host}" if len(parts) == 4 else other
 
 
 def is_dead(other: str) -> bool:

@@ -55,10 +55,10 @@ from .compaction import compacting
 from .controllers import Controllers
 from .exchange import Exchange
 from .health import Health
-from .leader import Leader
 from .own_api import InProcessAPI, serving_nobody
 from .rotations import Rotations
 from .tunnels import serve_tunnels, tunnels_of
+from .worker import Worker
 
 if TYPE_CHECKING:
     from .encryption import AtRest
@@ -111,7 +111,7 @@ class Process:
     @property
     def leads(self) -> bool:
         """Whether controllers run here."""
-        return self._leader.leading
+        return self._worker.leader.leading
 
     async def _serve(self, store: Store) -> None:
         cache = self._cache = Cache(store, self.settings.watch_history_memory_mib << 20)
@@ -137,14 +137,14 @@ class Process:
         keys = await shared_keys(store, cache)
         definitions = Definitions(catalog, cache, self._collector.keeping)
         await definitions.start()
-        leader = self._leader = Leader(store, "controllers", refrains=self._blindness)
+        worker = self._worker = Worker(store, registry, settings, self._blindness)
         keyring = TokenKeyring(settings, keys.service_accounts)
         tokens = keyring.tokens
         aggregation = Aggregation(cache, settings, keys.front_proxy)
         own_api = InProcessAPI()
         tunnels = tunnels_of(cache)
         controllers = Controllers(
-            registry.fenced_by(leader.fence),
+            worker.registry,
             definitions,
             self.settings,
             self._transport_for,
@@ -155,6 +155,8 @@ class Process:
             authorizer,
             own_api,
             tunnels,
+            worker.shards,
+            worker.members_registry,
         )
         exchange = Exchange(controllers)
         keyring.changed = controllers.token_keys_changed
@@ -245,7 +247,7 @@ class Process:
                 following += certificates.follow()
             following += rotations.follow(keys)
             if self.settings.role != "api":
-                leader.start(controllers)
+                worker.start(controllers)
             compaction = tasks.create_task(compacting(store, settings))
             lag = tasks.create_task(watch_event_loop())
             collectors: list[MetricsCollector] = [
@@ -271,7 +273,7 @@ class Process:
             await aggregation.proxy.close()
             if server is not None:
                 server.should_exit = True
-            await leader.stop()
+            await worker.stop()
         if audit is not None:  # nobody is served any more
             await audit.close()
         if journal is not None:

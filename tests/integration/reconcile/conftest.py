@@ -36,7 +36,9 @@ from kafila.watch.definitions import Definitions
 from kafila.webhooks import Callers
 from kafila.workers.admission import admission
 from kafila.workers.controllers import Controllers
+from kafila.workers.keeper import Durations
 from kafila.workers.own_api import InProcessAPI
+from kafila.workers.worker import Worker
 
 CATALOG = load_catalog()
 USER = Options(manager="tester")
@@ -63,11 +65,17 @@ def _known_queues(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @final
 class Lab:
-    """``start`` and ``stop`` may follow each other over the same database: another process takes over."""
+    """``start`` and ``stop`` may follow each other over the same database: another process takes over. ``worker``: one of several,
+    which share the members of the first out among themselves."""
 
-    def __init__(self, database: MemoryDatabase | None = None, **settings: Any) -> None:
-        self.database = database or MemoryDatabase()
-        self.members: dict[str, SimulatedCluster] = {}
+    def __init__(
+        self, database: MemoryDatabase | None = None, worker: bool = False, like: Lab | None = None, **settings: Any
+    ) -> None:
+        self.database = like.database if like is not None else database or MemoryDatabase()
+        self.members: dict[str, SimulatedCluster] = like.members if like is not None else {}
+        self._is_worker = worker or like is not None
+        self._is_first = like is None
+        self.worker: Worker | None = None
         self.settings = Settings(**{"cluster_status_frequency": 0.1, "feature_gates": GATES, **settings})
         self.store: Any = MemoryStore(self.database)
         self.registry: Registry
@@ -103,11 +111,25 @@ class Lab:
         await self.definitions.start()
         cache.listen_to_all(lambda event: self._changed.set())
         self._look_at_events(cache)
-        fenced = self.registry.fenced_by(lambda: self.fence())
-        self.controllers = Controllers(fenced, self.definitions, self.settings, self._transport, api=self.api)
+        fenced, worker = self.registry.fenced_by(lambda: self.fence()), None
+        if self._is_worker:
+            worker = self.worker = Worker(self.store, self.registry, self.settings, durations=Durations(retry=0.05))
+            fenced = worker.registry
+        self.controllers = Controllers(
+            fenced,
+            self.definitions,
+            self.settings,
+            self._transport,
+            api=self.api,
+            shards=worker.shards if worker is not None else None,
+            members_registry=worker.members_registry if worker is not None else None,
+        )
         await bootstrap(self.registry, "127.0.0.1", 5443)
         await ensure_roles(self.registry, default_roles())
-        await self.controllers.start()
+        if worker is not None:
+            worker.start(self.controllers)
+        else:
+            await self.controllers.start()
         return self
 
     def _look_at_events(self, cache: Cache) -> None:
@@ -121,7 +143,7 @@ class Lab:
         cache._feed.behind = noted  # type: ignore[method-assign]
 
     async def stop(self) -> None:
-        await self.controllers.stop()
+        await (self.worker or self.controllers).stop()
         await self.definitions.stop()
         await self.converting.close()
         await self.callers.close()
@@ -142,7 +164,7 @@ class Lab:
 
     async def close(self) -> None:
         await self.stop()
-        for member in self.members.values():
+        for member in self.members.values() if self._is_first else ():
             await member.stop()
 
     def _transport(self, cluster: Object) -> ASGITransport | None:
@@ -275,7 +297,8 @@ class Lab:
                     for _ in range(50):
                         await asyncio.sleep(0)
                     pending = [queue.name for queue in _queues if queue.busy(SOON)]
-                    pending += ["events"] if self.controllers.recorder.busy() else []
+                    recorders = self.controllers.recorder, self.controllers.members_recorder
+                    pending += ["events"] if any(recorder.busy() for recorder in recorders) else []
                     revision = self._revisions()
                     quiet = 0 if pending or revision != before else quiet + 1
                     before = revision

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from typing import NamedTuple
 
 from kafila.autoscaling.metrics import NO_METRICS, MetricsClient
 from kafila.autoscaling.pods import Tuning
@@ -40,9 +41,12 @@ from .failover.application_failover import ApplicationFailover
 from .failover.graceful_eviction import GracefulEviction
 from .failover.taint_manager import TaintManager
 from .federatedhpa.controller import FederatedHPAs
+from .federatedhpa.copies import Copies
 from .federatedhpa.members import Pods
 from .hpascaletargetmarker.controller import HPAScaleTargetMarker
 from .member.manager import MemberManager, TransportFor
+from .member.readers import Readers
+from .member.shards import Elsewhere, Shards
 from .member.work_router import WorkRouter
 from .quota.controller import QuotaEnforcement, QuotaStatus, QuotaSync
 from .scheduler.context import Scheduler
@@ -61,30 +65,46 @@ from .sql_views.controller import SQLViews
 from .template.controller import TemplateController
 
 
+class Federation(NamedTuple):
+    """Each in the order in which they start; they stop in the opposite one. ``led``: what one process does for all: templates, and
+    what is global; ``members``: what each process does for the clusters that it has."""
+
+    led: list[Controller]
+    members: list[Controller]
+    manager: MemberManager
+    clusters: Clusters
+
+
 def build(
     registry: Registry,
     recorder: Recorder,
+    members_recorder: Recorder,
+    shards: Shards,
     transport_for: TransportFor,
     options: FederationOptions = DEFAULT_OPTIONS,
     gates: Gates = DEFAULT_GATES,
     plugins: Sequence[SchedulerPlugin] = (),
     metrics: MetricsClient = NO_METRICS,
     tunnels: Tunnels | None = None,
-) -> tuple[list[Controller], MemberManager]:
-    """All controllers in the order in which they start; they stop in the opposite one. ``gates``: those that are on;
+) -> Federation:
+    """``members_recorder``: of what happens to the clusters that this process has, which are in ``shards``; ``gates``: those that are on;
     ``metrics``: the control plane's own metrics APIs; ``tunnels``: of members in pull mode."""
-    interpreting = Interpreting(registry, recorder, gates)
+    interpreting = Interpreting(registry, members_recorder, gates)
     clusters = Clusters(registry)
     scheduler = Scheduler(registry, clusters, gates, options, plugins)
     search = SearchController(registry, recorder, clusters, options.search_resource_mib)
     works = ServiceWorks(registry.cache)
-    slices = SliceCollection(registry, recorder, clusters, works)
+    slices = SliceCollection(registry.cache, members_recorder, clusters, works, shards)
     pods = Pods()
-    further = (search.member_controllers, slices.member_controllers, pods.member_controllers)
-    router = WorkRouter(registry, recorder, interpreting, clusters, options, further)
-    manager = MemberManager(registry, router, transport_for, options.answers)
+    readers = (search.member_controllers, pods.member_controllers)
+    router = WorkRouter(
+        registry, members_recorder, interpreting, clusters, options, shards, (slices.member_controllers, *readers)
+    )
+    manager = MemberManager(registry, router, transport_for, shards, options.answers)
+    elsewhere = MemberManager(
+        registry, Readers(readers), transport_for, Elsewhere(shards, registry), options.answers, "member-readers"
+    )
     controllers: list[Controller] = [
-        interpreting,
         ClusterController(registry, recorder, options.cluster_leave_timeout),
         HealthMonitor(registry, recorder, clusters, options),
         NamespaceSync(registry, recorder, clusters, options.skipped_propagating_namespaces),
@@ -114,14 +134,13 @@ def build(
         ),
         QuotaSync(registry, recorder, clusters),
         QuotaStatus(registry, recorder, clusters, gates),
-        ServiceExports(slices),
         EndpointSlices(registry, recorder, works),
         ServiceImports(registry, recorder),
         FederatedHPAs(
             registry,
             recorder,
             clusters,
-            router,
+            Copies(shards, router, elsewhere),
             pods,
             metrics,
             options.horizontal_pod_autoscaler_sync_period,
@@ -137,8 +156,9 @@ def build(
         MultiClusterServices(registry, recorder, clusters, works, ending_only),
         EndpointSliceDispatch(registry, recorder, clusters, works, ending_only),
     ]
+    members: list[Controller] = [interpreting, ServiceExports(slices)]
     if not ending_only:
-        controllers.append(EndpointSliceCollect(slices))
+        members.append(EndpointSliceCollect(slices))
     if FEDERATED_QUOTA_ENFORCEMENT in gates:
         controllers.append(QuotaEnforcement(registry, recorder, clusters, options.federated_resource_quota_sync_period))
     if FAILOVER in gates:
@@ -160,10 +180,10 @@ def build(
                     Limits(options.eviction_max_objects, options.eviction_max_clusters),
                 )
             )
-    readers: list[Controller] = []
+    controllers += [search, elsewhere]
     if tunnels is not None:
-        readers.append(TunnelledMembers(registry, clusters, tunnels, [search.member_controllers], options.answers))
-    return [*controllers, search, router, manager, *readers], manager
+        controllers.append(TunnelledMembers(registry, clusters, tunnels, [search.member_controllers], options.answers))
+    return Federation(controllers, [*members, router, manager], manager, clusters)
 
 
 def tuning_of(options: FederationOptions) -> Tuning:

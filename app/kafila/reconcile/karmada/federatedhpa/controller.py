@@ -41,7 +41,6 @@ from kafila.reconcile.controller import QueueController
 from kafila.reconcile.events import Recorder
 from kafila.reconcile.karmada.clusters import Clusters
 from kafila.reconcile.karmada.kinds import OPTIONS
-from kafila.reconcile.karmada.member.work_router import WorkRouter
 from kafila.reconcile.queue import Requeue
 from kafila.registry import Registry
 from kafila.registry.codec import decode_entry
@@ -49,6 +48,7 @@ from kafila.registry.scale import with_replicas
 from kafila.watch import Event
 
 from .contenders import FEDERATED, Contenders, Target, target_of
+from .copies import Copies
 from .members import Pods
 from .selectors import SelectingAutoscalers
 from .shared_metrics import SharedMetrics
@@ -76,7 +76,7 @@ class FederatedHPAs(QueueController[Key]):
         registry: Registry,
         recorder: Recorder,
         clusters: Clusters,
-        router: WorkRouter,
+        copies: Copies,
         pods: Pods,
         metrics: MetricsClient,
         period: float,
@@ -90,7 +90,7 @@ class FederatedHPAs(QueueController[Key]):
         self._period = period
         self._tuning = tuning
         self._kind = registry.kind("autoscaling.karmada.io", "v1alpha1", "federatedhpas")
-        self._targets = Targets(registry, clusters, router, pods)
+        self._targets = Targets(registry, clusters, copies, pods)
         self._selecting = SelectingAutoscalers()
         self._histories: dict[Key, History] = {}
         self._contenders = Contenders(registry, self._contended)

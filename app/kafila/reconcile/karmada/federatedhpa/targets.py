@@ -22,12 +22,12 @@ from kafila.placement.types import Binding
 from kafila.reconcile.karmada.clusters import Clusters
 from kafila.reconcile.karmada.indexes import binding_key
 from kafila.reconcile.karmada.kinds import Kinds
-from kafila.reconcile.karmada.member.work_router import WorkRouter
 from kafila.registry import Registry
 from kafila.registry.codec import decode_entry
 from kafila.registry.scale import scale_of
 from kafila.watch import Entry
 
+from .copies import Copies
 from .members import Pods
 
 K = TypeVar("K")
@@ -100,10 +100,10 @@ class InClusters(NamedTuple):
 
 @final
 class Targets:
-    def __init__(self, registry: Registry, clusters: Clusters, router: WorkRouter, pods: Pods) -> None:
+    def __init__(self, registry: Registry, clusters: Clusters, copies: Copies, pods: Pods) -> None:
         self._registry = registry
         self._clusters = clusters
-        self._router = router
+        self._copies = copies
         self._pods = pods
         self._kinds = Kinds(registry)
         # what was read of an entry, or of a copy's text, while it is the newest: most looks find nothing changed
@@ -168,7 +168,7 @@ class Targets:
         pods: list[Pod] = []
         troubles: list[tuple[str, str, str]] = []
         for cluster in clusters:
-            observed = self._router.observed_body(cluster, copy) if kind.scale is not None else None
+            observed = await self._copies.observed_body(cluster, kind, copy) if kind.scale is not None else None
             if observed is None:
                 continue
             scale = self._scale(cluster, template, observed)

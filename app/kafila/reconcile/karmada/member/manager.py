@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any, Protocol, final
 
@@ -19,6 +20,8 @@ from kafila.registry import Registry
 from kafila.registry.codec import decode_entry
 from kafila.settings.answers import ANSWER_LIMITS, AnswerLimits
 from kafila.watch import Event
+
+from .shards import Concerns, Shards
 
 log = structlog.get_logger(__name__)
 TransportFor = Callable[[Any], Transport | None]  # a Cluster's own transport (simulation), None for the network
@@ -82,7 +85,7 @@ class Router(Protocol):
 
 @final
 class MemberManager(QueueController[str]):
-    """Connects every push-mode Cluster that has credentials, and connects it anew when it is reached in another way."""
+    """Connects every push-mode Cluster of this process that has credentials, and connects it anew when it is reached in another way."""
 
     name = "cluster-connection"
     about = CLUSTERS
@@ -92,10 +95,13 @@ class MemberManager(QueueController[str]):
         registry: Registry,
         router: Router,
         transport_for: TransportFor,
+        shards: Shards,
         limits: AnswerLimits = ANSWER_LIMITS,
+        queue: str = "cluster-connection",
     ) -> None:
-        super().__init__(registry.cache, "cluster-connection", concurrency=4)
+        super().__init__(registry.cache, queue, concurrency=4)
         self._registry = registry
+        self._shards = shards
         self._router = router
         self._transport_for = transport_for
         self._limits = limits
@@ -103,6 +109,8 @@ class MemberManager(QueueController[str]):
         self._secrets = registry.kind("", "v1", "secrets")
         self._connections: dict[str, MemberConnection] = {}
         self._users: dict[Key, set[str]] = {}  # secret -> clusters that name it
+        self._closed = asyncio.Event()  # a connection, since somebody last looked
+        shards.listen(self._shards_changed)
         registry.cache.listen(CLUSTERS, self._observe)
         registry.cache.listen("secrets", self._observe_secret)
 
@@ -114,13 +122,24 @@ class MemberManager(QueueController[str]):
         for name in list(self._connections):
             await self._connections.pop(name).close()
 
+    async def left(self, concerns: Concerns) -> None:
+        """Returns once none of these clusters is connected any more: they have to be another process's by then."""
+        while any(map(concerns, self._connections)):
+            self._closed.clear()
+            await self._closed.wait()
+
     def resync(self) -> None:
+        self._shards_changed(lambda cluster: True)
+
+    def _shards_changed(self, concerns: Concerns) -> None:
         found = {entry.key.name for entry in self._registry.cache.resource(CLUSTERS).entries()}
-        for name in sorted(found | self._connections.keys()):
+        for name in sorted(filter(concerns, found | self._connections.keys())):
             self.queue.add(name)
 
     def _observe(self, event: Event) -> None:
         old, new = event.old, event.new
+        if not self._shards.holds(event.key.name):
+            return
         if (
             old is None
             or new is None
@@ -136,7 +155,7 @@ class MemberManager(QueueController[str]):
     async def _reconcile(self, name: str) -> None:
         entry = self._registry.cache.get(CLUSTERS, "", name)
         cluster = read_cluster(self._clusters, entry) if entry is not None else None
-        if cluster is None or cluster["spec"].get("syncMode") != "Push":
+        if cluster is None or cluster["spec"].get("syncMode") != "Push" or not self._shards.holds(name):
             await self._leave(name)
             return
         transport = self._transport_for(cluster)
@@ -145,12 +164,15 @@ class MemberManager(QueueController[str]):
             connection = self._connections.get(name)
             if connection is not None and connection.adopt(wanted):
                 return
-            client = wanted.client(name, transport, fence=self._registry.transactions.fence, limits=self._limits)
+            fence = self._shards.registry(name).transactions.fence
+            client = wanted.client(name, transport, fence=fence, limits=self._limits)
         except CredentialsError as error:
             await self._leave(name)
             await self._router.refused(name, str(error))
             return
         await self._leave(name)
+        if not self._shards.holds(name):  # meanwhile
+            return
         self._connections[name] = connection = MemberConnection(client, wanted)
         connection.open(self._router.controllers_for(connection))
 
@@ -159,6 +181,7 @@ class MemberManager(QueueController[str]):
         if connection is not None:
             await connection.close()  # when this is cut short, ``stop`` closes it
             del self._connections[name]
+            self._closed.set()
 
     def _connection(self, cluster: Cluster, transport: Transport | None) -> Connection:
         """Raises CredentialsError."""

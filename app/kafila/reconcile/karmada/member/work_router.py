@@ -24,6 +24,7 @@ from .cluster_status import ClusterStatus, collection_failed, forget
 from .execution import ExecutionController
 from .manager import MemberConnection, MemberController
 from .object_writer import ObjectWriter
+from .shards import Concerns, Shards
 from .works import StoredWorks
 
 
@@ -38,12 +39,15 @@ class WorkRouter(QueueController[Key]):
         interpreting: Interpreting,
         clusters: Clusters,
         options: FederationOptions,
+        shards: Shards,
         further: Sequence[Callable[[MemberConnection], list[MemberController]]] = (),
     ) -> None:
         """``further``: what else runs for each member."""
         super().__init__(registry.cache, self.name, concurrency=4)
         self._further = further
-        self._registry = registry
+        self._cache = registry.cache
+        self._catalog = registry.catalog
+        self._shards = shards
         self._kinds = Kinds(registry)
         self._recorder = recorder
         self._interpreting = interpreting
@@ -53,6 +57,7 @@ class WorkRouter(QueueController[Key]):
         self._refused: set[str] = set()  # clusters that no client can be made for
         registry.cache.listen(WORKS, self._observe)
         registry.cache.listen(CLUSTERS, self._observe_cluster)
+        shards.listen(self._shards_changed)
         for resource in INTERPRETERS:
             registry.cache.listen(resource, self._observe_interpreter)
 
@@ -63,19 +68,33 @@ class WorkRouter(QueueController[Key]):
     def resync(self) -> None:
         for executor in self._executors.values():
             executor.resync()
-        for entry in self._registry.cache.resource(WORKS).entries():
-            if entry.meta.deletionTimestamp:
+        self._shards_changed(lambda cluster: True)
+
+    def _shards_changed(self, concerns: Concerns) -> None:
+        """Whoever had them before may not have ended all Works; of a cluster that cannot be connected another process knows."""
+        for cluster in [each for each in self._refused if not self._shards.holds(each)]:
+            self._refused.discard(cluster)
+            forget(cluster)
+        for entry in self._cache.resource(WORKS).entries():
+            if entry.meta.deletionTimestamp and self._is_ours(entry.key.namespace, concerns):
                 self.queue.add(entry.key, background=True)
+
+    def _is_ours(self, space: str, concerns: Concerns = lambda cluster: True) -> bool:
+        """Users may put Works into namespaces that are no cluster's."""
+        if not space.startswith(constants.EXECUTION_NAMESPACE_PREFIX):
+            return False
+        cluster = constants.cluster_of(space)
+        return self._shards.holds(cluster) and concerns(cluster)
 
     # -- members -------------------------------------------------------------------------------------------------------
 
     def controllers_for(self, connection: MemberConnection) -> list[MemberController]:
         """The controllers of a new connection, in the order in which they start."""
-        catalog, interpreting = self._registry.catalog, self._interpreting
-        member = partial(ObjectWriter, connection, catalog, interpreting)
+        registry = self._shards.registry(connection.name)
+        member = partial(ObjectWriter, connection, self._catalog, self._interpreting)
         executor = ExecutionController(
             StoredWorks(
-                self._registry,
+                registry,
                 self._recorder,
                 self._interpreting,
                 self._clusters,
@@ -85,7 +104,7 @@ class WorkRouter(QueueController[Key]):
             member,
         )
         self._refused.discard(connection.name)
-        status = ClusterStatus(self._registry, self._recorder, self._clusters, connection, self._options, executor)
+        status = ClusterStatus(registry, self._recorder, self._clusters, connection, self._options, executor)
         more = [controller for make in self._further for controller in make(connection)]
         return [status, executor, _Listed(self, executor), *more]
 
@@ -99,7 +118,8 @@ class WorkRouter(QueueController[Key]):
 
     async def refused(self, cluster: str, why: str) -> None:
         self._refused.add(cluster)
-        await collection_failed(self._registry, self._recorder, self._clusters, cluster, why)
+        registry = self._shards.registry(cluster)
+        await collection_failed(registry, self._recorder, self._clusters, cluster, why)
         self._end_all(cluster)
 
     def observed_body(self, cluster: str, copy: Object) -> bytes | None:
@@ -119,7 +139,7 @@ class WorkRouter(QueueController[Key]):
         executor = self._executors.get(event.key.namespace)
         if executor is not None:
             executor.queue.add(event.key)
-        elif new.meta.deletionTimestamp:
+        elif new.meta.deletionTimestamp and self._is_ours(event.key.namespace):
             self.queue.add(event.key)
 
     def _observe_interpreter(self, event: Event) -> None:
@@ -143,16 +163,18 @@ class WorkRouter(QueueController[Key]):
 
     def _end_all(self, cluster: str) -> None:
         space = constants.execution_namespace(cluster)
-        for entry in self._registry.cache.resource(WORKS).entries(space):
+        for entry in self._cache.resource(WORKS).entries(space) if self._is_ours(space) else ():
             if entry.meta.deletionTimestamp:
                 self.queue.add(entry.key)
 
     async def _reconcile(self, key: Key) -> None:
         """A Work whose cluster leaves and cannot be asked takes its finalizer along; in all other cases it waits."""
-        entry = self._registry.cache.get(*key)
-        cluster = constants.cluster_of(key.namespace)
+        entry = self._cache.get(*key)
         if entry is None or not entry.meta.deletionTimestamp or key.namespace in self._executors:
             return
+        if not self._is_ours(key.namespace):
+            return
+        cluster = constants.cluster_of(key.namespace)
         if constants.FINALIZER_EXECUTION not in (entry.meta.finalizers or ()) or not self._clusters.is_leaving(cluster):
             return
         found = self._clusters.get(cluster)
@@ -160,7 +182,8 @@ class WorkRouter(QueueController[Key]):
         if found is None or cluster in self._refused or (pulled and not self._clusters.is_ready(cluster)):
             work = self._kinds.read_work(entry)
             record_left_behind(self._recorder, self._clusters, cluster, work)
-            await drop_finalizer(self._registry, self._kinds.work, work, constants.FINALIZER_EXECUTION)
+            registry = self._shards.registry(cluster)
+            await drop_finalizer(registry, self._kinds.work, work, constants.FINALIZER_EXECUTION)
 
 
 @final

@@ -11,8 +11,8 @@ from kafila.reconcile.events import Recorder
 from kafila.reconcile.karmada.clusters import Clusters
 from kafila.reconcile.karmada.kinds import CLUSTERS, WORKS
 from kafila.reconcile.karmada.member.manager import MemberConnection, MemberController
-from kafila.registry import Registry
-from kafila.watch import Event
+from kafila.reconcile.karmada.member.shards import Shards
+from kafila.watch import Cache, Event
 
 from .collector import SliceCollector
 from .index import Service, ServiceWorks, collected_for
@@ -24,13 +24,14 @@ class SliceCollection:
 
     def __init__(
         self,
-        registry: Registry,
+        cache: Cache,
         recorder: Recorder,
         clusters: Clusters,
         works: ServiceWorks,
+        shards: Shards,
         on: frozenset[str] = frozenset(),
     ) -> None:
-        self._registry = registry
+        self._shards = shards
         self._recorder = recorder
         self._clusters = clusters
         self._works = works
@@ -39,12 +40,13 @@ class SliceCollection:
         self._waking: set[asyncio.Task[None]] = set()
         self._away: set[str] = set()  # clusters that are not Ready
         works.listen(self._changed)
-        registry.cache.listen(WORKS, self._observe)
-        registry.cache.listen(CLUSTERS, self._observe_cluster)
-        registry.cache.on_reset(self._look_again)
+        cache.listen(WORKS, self._observe)
+        cache.listen(CLUSTERS, self._observe_cluster)
+        cache.on_reset(self._look_again)
 
     def member_controllers(self, connection: MemberConnection) -> list[MemberController]:
-        collector = SliceCollector(self._registry, self._recorder, self._works, connection, lambda: self._on)
+        registry = self._shards.registry(connection.name)
+        collector = SliceCollector(registry, self._recorder, self._works, connection, lambda: self._on)
         return [_Listed(self._collectors, collector)]
 
     def turn(self, manager: str, on: bool) -> None:
