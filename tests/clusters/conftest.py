@@ -19,6 +19,7 @@ for _name, _file in (
     ("cluster_pods", "pods.py"),
     ("cluster_gateway", "gateway.py"),
     ("cluster_opensearch", "opensearch.py"),
+    ("cluster_streams", "streams.py"),
 ):
     if _name not in sys.modules:
         _spec = importlib.util.spec_from_file_location(_name, Path(__file__).with_name(_file))

@@ -7,9 +7,7 @@ import fcntl
 import json
 import os
 import pty
-import re
 import select
-import socket
 import struct
 import subprocess
 import termios
@@ -22,19 +20,9 @@ import pytest
 from cluster_federation import PROXY, Federation, Proxied, condition, deployment, policy, run
 from cluster_harness import Member
 from cluster_metrics import metrics_of
+from cluster_streams import BOTH, MUCH, line, port_forwarded, spoken
 
 RBAC_WORK = "karmada-impersonator-7cbb6bd5c9"
-
-
-def line(process: subprocess.Popen[str]) -> str:
-    """The next line; a process that stays silent for a minute is ended."""
-    silence = threading.Timer(60, process.kill)
-    silence.start()
-    try:
-        assert process.stdout is not None
-        return process.stdout.readline()
-    finally:
-        silence.cancel()
 
 
 @pytest.fixture(scope="module")
@@ -149,22 +137,10 @@ def test_karmadactl_promotes_what_a_member_has(joined: Federation, member1: Memb
 
 # -- streams of another protocol: kubectl, the control plane, the member's API server, what stands behind its nodes ----------------
 
-WEBSOCKET, SPDY = {}, {"KUBECTL_REMOTE_COMMAND_WEBSOCKETS": "false", "KUBECTL_PORT_FORWARD_WEBSOCKETS": "false"}
-BOTH = pytest.mark.parametrize("protocol", [WEBSOCKET, SPDY], ids=["websocket", "spdy"])
-MUCH = bytes(range(256)) * (2 << 12)  # 2 MiB
-
 
 @pytest.fixture(scope="module")
 def pod(through: Proxied) -> str:
     return through("get", "pods", "-l", "app=nginx", "-o", "jsonpath={.items[0].metadata.name}")
-
-
-def spoken(through: Proxied, protocol: dict[str, str], *arguments: str, stdin: bytes = b"") -> tuple[int, bytes, bytes]:
-    """How kubectl ends, and what it says on stdout and stderr."""
-    done = subprocess.run(
-        through.command(*arguments), input=stdin, capture_output=True, env={**os.environ, **protocol}, timeout=60
-    )
-    return done.returncode, done.stdout, done.stderr
 
 
 @BOTH
@@ -230,33 +206,7 @@ def test_a_terminal_has_the_size_of_its_window(through: Proxied, pod: str, proto
 @BOTH
 def test_a_port_is_forwarded(through: Proxied, pod: str, protocol: dict[str, str]) -> None:
     """To several callers at once; one ends what he has to say, and is answered all the same."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        served = threading.Thread(target=_echo_at_the_end, args=(server, 3), daemon=True)
-        served.start()
-        command = through.command("port-forward", pod, f":{server.getsockname()[1]}")
-        forwarding = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, **protocol})
-        try:
-            found = re.search(r"127\.0\.0\.1:(\d+) ->", line(forwarding))
-            assert found is not None
-            callers = [socket.create_connection(("127.0.0.1", int(found[1])), 60) for _ in range(3)]
-            for number, caller in reversed(list(enumerate(callers))):
-                caller.sendall(b"%d" % number + MUCH)
-                caller.shutdown(socket.SHUT_WR)
-            for number, caller in enumerate(callers):
-                assert b"".join(iter(lambda caller=caller: caller.recv(1 << 16), b"")) == b"%d" % number + MUCH
-                caller.close()
-        finally:
-            forwarding.kill()
-            forwarding.communicate()
-
-
-def _echo_at_the_end(server: socket.socket, times: int) -> None:
-    def echo(stream: socket.socket) -> None:
-        with stream:
-            stream.sendall(b"".join(iter(lambda: stream.recv(1 << 16), b"")))
-
-    for _ in range(times):
-        threading.Thread(target=echo, args=(server.accept()[0],), daemon=True).start()
+    port_forwarded(through, pod, protocol, read_in_order=(0, 1, 2))
 
 
 def test_files_are_copied(through: Proxied, pod: str, member1: Member, tmp_path: Path) -> None:

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
-import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,14 +14,12 @@ import pytest
 import yaml
 from cluster_federation import PROXY, Federation, Proxied, condition, deployment, federation_alone, policy, run
 from cluster_harness import Member, Members, Process
+from cluster_streams import BOTH, MUCH, WEBSOCKET, line, port_forwarded, spoken
 
 NAME = "hidden"
 NOWHERE = "https://192.0.2.1:6443"  # an address of no network
 PROGRAM = (sys.executable, "-c", "from kafila.cli import main; main()")
 SECRET = ("get", "secret", "-n", "karmada-system", "karmada-kubeconfig", "-o", "jsonpath={.data.karmada-kubeconfig}")
-MUCH = bytes(range(256)) * (2 << 12)  # 2 MiB
-WEBSOCKET, SPDY = {}, {"KUBECTL_REMOTE_COMMAND_WEBSOCKETS": "false", "KUBECTL_PORT_FORWARD_WEBSOCKETS": "false"}
-BOTH = pytest.mark.parametrize("protocol", [WEBSOCKET, SPDY], ids=["websocket", "spdy"])
 TUNNEL = "kafila.io/TunnelConnected"
 
 REFERENCES = {"secretRef", "impersonatorSecretRef"}
@@ -100,23 +95,6 @@ def pod(through: Proxied) -> str:
     return through("get", "pods", "-l", "app=inside", "-o", "jsonpath={.items[0].metadata.name}")
 
 
-def line(process: subprocess.Popen[str]) -> str:
-    silence = threading.Timer(60, process.kill)
-    silence.start()
-    try:
-        assert process.stdout is not None
-        return process.stdout.readline()
-    finally:
-        silence.cancel()
-
-
-def spoken(through: Proxied, protocol: dict[str, str], *arguments: str, stdin: bytes = b"") -> tuple[int, bytes, bytes]:
-    done = subprocess.run(
-        through.command(*arguments), input=stdin, capture_output=True, env={**os.environ, **protocol}, timeout=60
-    )
-    return done.returncode, done.stdout, done.stderr
-
-
 def test_kubectl_works_and_the_member_sees_the_caller(through: Proxied, plane: Federation, member1: Member) -> None:
     assert plane.get("cluster", NAME)["spec"]["apiEndpoint"] == NOWHERE
     review = json.loads(through("auth", "whoami", "-o", "json"))["status"]["userInfo"]
@@ -163,32 +141,7 @@ def test_commands_are_run(through: Proxied, pod: str, protocol: dict[str, str]) 
 @BOTH
 def test_ports_are_forwarded(through: Proxied, pod: str, protocol: dict[str, str]) -> None:
     """One of three callers reads nothing for now, and the others are served; whoever ends what he has to say is answered."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        threading.Thread(target=_echo, args=(server, 3), daemon=True).start()
-        command = through.command("port-forward", pod, f":{server.getsockname()[1]}")
-        forwarding = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, **protocol})
-        try:
-            found = re.search(r"127\.0\.0\.1:(\d+) ->", line(forwarding))
-            assert found is not None
-            callers = [socket.create_connection(("127.0.0.1", int(found[1])), 60) for _ in range(3)]
-            for number, caller in reversed(list(enumerate(callers))):
-                caller.sendall(b"%d" % number + MUCH)
-                caller.shutdown(socket.SHUT_WR)
-            for number, caller in reversed(list(enumerate(callers))):
-                assert b"".join(iter(lambda caller=caller: caller.recv(1 << 16), b"")) == b"%d" % number + MUCH
-                caller.close()
-        finally:
-            forwarding.kill()
-            forwarding.communicate()
-
-
-def _echo(server: socket.socket, times: int) -> None:
-    def echo(stream: socket.socket) -> None:
-        with stream:
-            stream.sendall(b"".join(iter(lambda: stream.recv(1 << 16), b"")))
-
-    for _ in range(times):
-        threading.Thread(target=echo, args=(server.accept()[0],), daemon=True).start()
+    port_forwarded(through, pod, protocol, read_in_order=(2, 1, 0))
 
 
 def test_files_are_copied(through: Proxied, pod: str, member1: Member, tmp_path: Path) -> None:
