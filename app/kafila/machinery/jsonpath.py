@@ -2,13 +2,15 @@
 
 ``.spec.replicas``, ``.a['b.c']``, ``.items[0]``, ``[-1:]``, ``[*]``, ``.*``, ``..name``, ``[0,2]``,
 ``.status.conditions[?(@.type=="Ready")].status``. Missing members give no results.
+
+``..a..a..a`` and ``['a','a']['a','a']`` multiply what they find with every step: what is looked at is counted, and has an end.
 """
 
 from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, Final, final
 
@@ -17,12 +19,32 @@ import orjson
 from kafila.core.clock import human_duration, parse_rfc3339
 from kafila.core.remembered import remembered
 
+MOST_LOOKS: Final = 400_000  # at values, for one path: two at each of as many as an object may have
+
 Results = list[Any]
-Step = Callable[[Results], Results]
 
 
 class JSONPathError(ValueError):
     """The path cannot be understood, or cannot be applied to this value."""
+
+
+@final
+class Looks:
+    """How many values may still be looked at, for as many paths as share it."""
+
+    __slots__ = ("_left",)
+
+    def __init__(self, most: int = MOST_LOOKS) -> None:
+        self._left = most
+
+    def take(self, count: int) -> None:
+        """Raises JSONPathError when there are no more."""
+        self._left -= count
+        if self._left < 0:
+            raise JSONPathError("too many values would have to be looked at")
+
+
+Step = Callable[[Results, Looks], Results]
 
 
 @final
@@ -33,24 +55,25 @@ class JSONPath:
         self.text = text
         self._steps = steps
 
-    def find(self, value: Any) -> Results:
+    def find(self, value: Any, looks: Looks | None = None) -> Results:
         """All matches. Raises JSONPathError, for example for an index out of bounds."""
-        return _run(self._steps, [value])
+        return _run(self._steps, [value], looks or Looks())
 
     def first(self, value: Any) -> Any:
         """The first match; None when there is none."""
         try:
-            found = _run(self._steps, [value])
+            found = _run(self._steps, [value], Looks())
         except JSONPathError:
             return None
         return found[0] if found else None
 
 
-def _run(steps: list[Step], values: Results) -> Results:
+def _run(steps: list[Step], values: Results, looks: Looks) -> Results:
     for step in steps:
         if not values:
             break
-        values = step(values)
+        looks.take(len(values))
+        values = step(values, looks)
     return values
 
 
@@ -117,7 +140,7 @@ class _Parser:
             if self.text[self.at] == end and self.text[self.at - 1] != "\\":
                 value = self.text[start : self.at].replace("\\" + end, end)
                 self.at += 1
-                return lambda values: [value]
+                return lambda values, looks: [value]
             self.at += 1
         raise JSONPathError("unterminated quoted string")
 
@@ -129,10 +152,10 @@ class _Parser:
                 number = float(found[0]) if "." in found[0] else int(found[0])
             except ValueError:
                 raise JSONPathError(f"cannot parse number {found[0]}") from None
-            return lambda values: [number]
+            return lambda values, looks: [number]
         word = self.word()
         if word in ("true", "false"):
-            return lambda values: [word == "true"]
+            return lambda values, looks: [word == "true"]
         raise JSONPathError(f"unrecognized identifier {word}")
 
     def brackets(self) -> Step:
@@ -146,12 +169,12 @@ class _Parser:
         parts = inner.split(",")
         if len(parts) > 1:
             choices = [_Parser(f"[{part.strip(' ')}]").steps() for part in parts]
-            return lambda values: [found for choice in choices for found in _run(choice, values)]
+            return lambda values, looks: [found for choice in choices for found in _run(choice, values, looks)]
         key = _KEY.fullmatch(inner)
         if key is not None:
             # Kubernetes reads ['a.b'] as .a.b too; a dot that belongs to the name is escaped
             inside = _Parser(f".{key[1]}").steps()
-            return inside[0] if len(inside) == 1 else lambda values: _run(inside, values)
+            return inside[0] if len(inside) == 1 else lambda values, looks: _run(inside, values, looks)
         return _slice(inner)
 
     def filter(self) -> Step:
@@ -182,30 +205,31 @@ class _Parser:
 
 
 def _field(name: str) -> Step:
-    def step(values: Results) -> Results:
+    def step(values: Results, looks: Looks) -> Results:
         return [value[name] for value in values if value.__class__ is dict and name in value]
 
     return step
 
 
-def _children(value: Any) -> Iterator[Any]:
-    if isinstance(value, dict):
-        return iter(value.values())
-    return iter(value) if isinstance(value, list) else iter(())
+def _children(value: Any, looks: Looks) -> Results:
+    if not isinstance(value, (dict, list)):
+        return []
+    looks.take(len(value))
+    return list(value.values()) if isinstance(value, dict) else value
 
 
-def _wildcard(values: Results) -> Results:
-    return [child for value in values for child in _children(value)]
+def _wildcard(values: Results, looks: Looks) -> Results:
+    return [child for value in values for child in _children(value, looks)]
 
 
-def _descend(values: Results) -> Results:
+def _descend(values: Results, looks: Looks) -> Results:
     """Every container at or below the values, outer ones first."""
     out: Results = []
     for value in values:
-        children = list(_children(value))
+        children = _children(value, looks)
         if children:
             out.append(value)
-            out.extend(_descend(children))
+            out.extend(_descend(children, looks))
     return out
 
 
@@ -221,7 +245,7 @@ def _slice(text: str) -> Step:
         raise JSONPathError(f"invalid array index {text}") from None
     single = parts[2] is None
 
-    def take(values: Results) -> Results:
+    def take(values: Results, looks: Looks) -> Results:
         out: Results = []
         for value in values:
             if value is None:
@@ -241,6 +265,7 @@ def _slice(text: str) -> Step:
                 raise JSONPathError(f"starting index {start} is greater than ending index {stop}")
             if step <= 0:
                 raise JSONPathError("step must be > 0")
+            looks.take((stop - start) // step)
             out.extend(value[start:stop:step])
         return out
 
@@ -248,7 +273,7 @@ def _slice(text: str) -> Step:
 
 
 def _existing(steps: list[Step]) -> Step:
-    return lambda values: [item for value in values for item in _items(value) if _run(steps, [item])]
+    return lambda values, looks: [item for value in values for item in _items(value) if _run(steps, [item], looks)]
 
 
 _COMPARE: Final[dict[str, Callable[[Any, Any], bool]]] = {
@@ -262,11 +287,11 @@ _COMPARE: Final[dict[str, Callable[[Any, Any], bool]]] = {
 
 
 def _comparing(left: list[Step], holds: Callable[[Any, Any], bool], right: list[Step]) -> Step:
-    def step(values: Results) -> Results:
+    def step(values: Results, looks: Looks) -> Results:
         out: Results = []
         for value in values:
             for item in _items(value):
-                lefts, rights = _run(left, [item]), _run(right, [item])
+                lefts, rights = _run(left, [item], looks), _run(right, [item], looks)
                 if not lefts or not rights:
                     continue
                 if len(lefts) > 1 or len(rights) > 1:

@@ -9,7 +9,7 @@ from typing import Any, Final, cast, final
 from kafila.core.clock import parse_rfc3339, rfc3339
 from kafila.core.names import label_value
 from kafila.core.values import AnyObject
-from kafila.machinery.jsonpath import JSONPathError, compile_path, text_of
+from kafila.machinery.jsonpath import JSONPathError, Looks, compile_path, text_of
 from kafila.placement import constants
 from kafila.placement.spec import targets
 from kafila.placement.types import Binding, GracefulEvictionTask, ResourceBindingSpec, ResourceBindingStatus
@@ -132,29 +132,36 @@ def preserved_state(failover: AnyObject, status: ResourceBindingStatus, cluster:
     item = next((i for i in status.get("aggregatedStatus") or () if i.get("clusterName") == cluster), None)
     if item is None or item.get("status") is None:
         raise EvictionRefused(f"the application status has not yet been collected from Cluster({cluster})")
-    return {rule["aliasLabelName"]: _label_value(rule["jsonPath"], item["status"]) for rule in rules}
+    looks = Looks()  # for all of them: a policy may have any number
+    return {rule["aliasLabelName"]: _label_value(rule["jsonPath"], item["status"], looks) for rule in rules}
 
 
-def _label_value(path: str, found: Any) -> str:
-    value = _printed(path, found)
+def _label_value(path: str, found: Any, looks: Looks) -> str:
+    value = _printed(path, found, looks)
     if wrong := label_value(value):
         raise EvictionRefused(f'jsonpath "{path}" gives {value[:_SHOWN]!r}, which is no value of a label: {wrong[0]}')
     return value
 
 
-def _printed(template: str, found: Any) -> str:
+def _printed(template: str, found: Any, looks: Looks) -> str:
     """``{.a}-{.b}`` as kubectl prints it; without braces it is one path. What is missing is an error."""
     template = template.strip()
     if "{" not in template:
-        return _results(template, template, found)
-    return _PATH.sub(lambda each: _results(each[1], template, found), template)
+        return _results(template, template, found, looks)
+    return _PATH.sub(lambda each: _results(each[1], template, found, looks), template)
 
 
-def _results(path: str, template: str, found: Any) -> str:
+def _results(path: str, template: str, found: Any, looks: Looks) -> str:
+    """As much of it as is shown: more is no value of a label."""
     try:
-        results = compile_path(path.strip()).find(found)
+        results = compile_path(path.strip()).find(found, looks)
     except JSONPathError as error:
         raise EvictionRefused(f'failed to execute jsonpath "{template}": {error}') from None
     if not results:
         raise EvictionRefused(f'failed to execute jsonpath "{template}": {path.strip(" .")} is not found')
-    return " ".join(text_of(result) for result in results)
+    text = ""
+    for number, result in enumerate(results):
+        text += f"{' ' if number else ''}{text_of(result)[:_SHOWN]}"
+        if len(text) >= _SHOWN:
+            break
+    return text
