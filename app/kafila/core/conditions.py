@@ -33,6 +33,11 @@ def find(conditions: Conditions | None, type: str) -> AnyObject | None:
     return next((c for c in conditions or () if c.get("type") == type), None)
 
 
+def by_type(conditions: Conditions | None) -> dict[str, AnyObject]:
+    """For whoever looks for many of them: of a type that comes twice the first, as ``find`` has it."""
+    return {condition["type"]: condition for condition in reversed(conditions or ()) if "type" in condition}
+
+
 def is_true(conditions: Conditions | None, type: str) -> bool:
     found = find(conditions, type)
     return found is not None and found.get("status") == "True"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from kafila.core.conditions import find
+from kafila.core.conditions import by_type
 from kafila.core.values import AnyObject, Object
 from kafila.placement.types import Cluster
 
@@ -28,7 +28,7 @@ def clusters_named(remedy: Object) -> list[str] | None:
 
 def actions_for(cluster: Cluster, remedies: Iterable[Object]) -> Actions:
     """All actions of those of ``remedies`` that match. ``remedies``: those that are for this cluster."""
-    conditions = (cluster.get("status") or {}).get("conditions") or ()
+    conditions = by_type((cluster.get("status") or {}).get("conditions"))
     wanted = {
         action
         for remedy in remedies
@@ -39,14 +39,14 @@ def actions_for(cluster: Cluster, remedies: Iterable[Object]) -> Actions:
     return Actions(usable, len(wanted) - len(usable))
 
 
-def _matches(wanted: Sequence[AnyObject] | None, conditions: Sequence[AnyObject]) -> bool:
+def _matches(wanted: Sequence[AnyObject] | None, conditions: Mapping[str, AnyObject]) -> bool:
     """Any of ``wanted``. None always matches; an empty list never does, as in Karmada."""
     return wanted is None or any(_met(each.get("clusterConditionMatch"), conditions) for each in wanted)
 
 
-def _met(wanted: AnyObject | None, conditions: Sequence[AnyObject]) -> bool:
+def _met(wanted: AnyObject | None, conditions: Mapping[str, AnyObject]) -> bool:
     """A condition that the cluster does not have is neither equal nor unequal to anything."""
-    found = find(conditions, wanted.get("conditionType") or "") if wanted is not None else None
+    found = conditions.get(wanted.get("conditionType") or "") if wanted is not None else None
     if wanted is None or found is None:
         return False
     return (found.get("status") == wanted.get("conditionStatus")) == (wanted.get("operator") == "Equal")
