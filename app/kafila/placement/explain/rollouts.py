@@ -5,15 +5,16 @@ from __future__ import annotations
 from kafila.placement.explain.report import ClusterRow, Evidence, Report
 from kafila.placement.rollout.begin import revision_for
 from kafila.placement.rollout.phases import FAILED, PAUSED, PENDING, PROGRESSING, ROLLED_BACK, WAITING
-from kafila.placement.types import RolloutStatus
+from kafila.placement.types import RolloutClusterStatus, RolloutStatus
 
 
 def explain_rollout(evidence: Evidence, rows: dict[str, ClusterRow], report: Report) -> None:
     rollout = _rollout_of(evidence)
     if rollout is None:
         return
-    for row in rows.values():
-        _about_cluster(rollout, row)
+    for found in rollout.get("clusters") or ():
+        if found["name"] in rows:
+            _about_cluster(rollout, found, rows[found["name"]])
     subject = f"{evidence.kind.lower()}/{evidence.name}" + (f" -n {evidence.namespace}" if evidence.namespace else "")
     remedy = {
         WAITING: f"kafila rollout approve {subject}",
@@ -36,9 +37,8 @@ def _rollout_of(evidence: Evidence) -> RolloutStatus | None:
     return (evidence.binding.get("status") or {}).get("rollout") if evidence.binding is not None else None
 
 
-def _about_cluster(rollout: RolloutStatus, row: ClusterRow) -> None:
-    found = next((each for each in rollout.get("clusters") or () if each["name"] == row.name), None)
-    if found is None or rollout["phase"] not in (WAITING, PAUSED, FAILED, PROGRESSING):
+def _about_cluster(rollout: RolloutStatus, found: RolloutClusterStatus, row: ClusterRow) -> None:
+    if rollout["phase"] not in (WAITING, PAUSED, FAILED, PROGRESSING):
         return
     stage = f" (stage {found['stage']})" if found.get("stage") else ""
     text = ""
