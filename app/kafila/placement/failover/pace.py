@@ -31,6 +31,13 @@ class Pace(NamedTuple):
         return not self.rate and bool(self.because)
 
 
+def taken_at(last: float, interval: float, now: float) -> float:
+    """When a turn that is taken now counts as taken: when it was due, if it is late by less than one ``interval`` (seconds) after the
+    ``last`` one, so that what keeps the process busy slows nothing down. Whoever comes later than that starts anew: nothing is made up for."""
+    due = last + interval
+    return due if due <= now < due + interval else now
+
+
 class Rates(NamedTuple):
     """``normal`` and ``secondary``: evictions a second. More clusters that are not Ready than the share ``threshold``, and nobody can tell
     whether they fail or this control plane has lost its network: then it is ``secondary`` where there are more than ``large`` clusters, and

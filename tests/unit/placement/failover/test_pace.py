@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kafila.placement.failover.pace import Health, Pace, Rates
+from kafila.placement.failover.pace import Health, Pace, Rates, taken_at
 
 RATES = Rates(normal=0.5, secondary=0.1, threshold=0.55, large=10)
 
@@ -88,3 +88,16 @@ def test_it_never_gets_faster_when_more_fail(clusters: int, data: st.DataObject)
     found = [rates.pace(Health(clusters, failing)).rate for failing in range(clusters + 1)]
     assert found == sorted(found, reverse=True)
     assert found[0] == rates.normal or rates.threshold < 0
+
+
+@given(st.lists(st.floats(0, 0.19), min_size=1, max_size=50))
+def test_being_late_by_less_than_a_turn_slows_nothing_down(late: list[float]) -> None:
+    last = 100.0
+    for each in late:
+        last = taken_at(last, 0.2, last + 0.2 + each)
+    assert last == pytest.approx(100.0 + 0.2 * len(late))
+
+
+@pytest.mark.parametrize(("last", "now"), [(float("-inf"), 5.0), (1.0, 1.4), (1.0, 77.0)])
+def test_what_comes_later_is_not_made_up_for(last: float, now: float) -> None:
+    assert taken_at(last, 0.2, now) == now

@@ -15,7 +15,7 @@ from kafila.core.resources import Key
 from kafila.core.values import Object
 from kafila.placement import constants
 from kafila.placement.failover.eviction import evict, evicted_event, preserved_state
-from kafila.placement.failover.pace import Health, Rates
+from kafila.placement.failover.pace import Health, Rates, taken_at
 from kafila.placement.failover.taints import no_execute, toleration_left
 from kafila.placement.spec import target_names
 from kafila.placement.types import Binding, Cluster
@@ -252,10 +252,10 @@ class TaintManager(QueueController[Stay]):
         now = time.monotonic()
         if self._pace.is_halted:
             raise Requeue(HALTED, timed=True)
-        due = self._last + (1 / self._pace.rate if self._pace.rate else HALTED)
-        if due > now:
+        interval = 1 / self._pace.rate if self._pace.rate else HALTED
+        if (due := self._last + interval) > now:
             raise Requeue(due - now, timed=True)
-        self._last = now
+        self._last = taken_at(self._last, interval, now)
         self._leave_line(stay)
         return True
 
