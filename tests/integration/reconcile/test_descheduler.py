@@ -109,7 +109,7 @@ async def test_replicas_without_a_node_go_elsewhere(make_lab: Any, estimator: Es
         estimator.fit.update({b"m1": 0, b"m2": 9})
         estimator.lost[b"m1"] = 2
         await lab.until(lambda: lab.placed("web-deployment").get("m2") == 4)
-        text = ", 2 total descheduled replica(s)Binding has been descheduled, 2 replica(s) in cluster(m1)"
+        text = "Binding has been descheduled, 2 replica(s) in cluster(m1), 2 total descheduled replica(s)"
         told = ("Normal", "DescheduleBindingSucceed", text)
         for kind, name in (("ResourceBinding", "web-deployment"), ("Deployment", "web")):
             await lab.until(lambda kind=kind, name=name: told in [each[:3] for each in lab.events(kind, name)])

@@ -92,9 +92,9 @@ def descheduled(binding: Binding, lost: Mapping[str, int]) -> Binding:
 
 
 def message(lost: Mapping[str, int]) -> str:
-    """Of the event, in Karmada's words and order."""
+    """Of the event, in Karmada's words."""
     each = "".join(f", {count} replica(s) in cluster({cluster})" for cluster, count in lost.items())
-    return f", {sum(lost.values())} total descheduled replica(s)Binding has been descheduled{each}"
+    return f"Binding has been descheduled{each}, {sum(lost.values())} total descheduled replica(s)"
 
 
 def about(binding: Binding) -> AnyObject:

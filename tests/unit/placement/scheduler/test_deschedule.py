@@ -102,8 +102,8 @@ def test_the_binding_and_the_event() -> None:
     after = descheduled(placed(), lost)
     assert after["spec"]["clusters"] == [{"name": "m1", "replicas": 1}, {"name": "m2", "replicas": 1}]
     assert message(lost) == (
-        ", 4 total descheduled replica(s)Binding has been descheduled, 3 replica(s) in cluster(m1), "
-        "1 replica(s) in cluster(m2)"
+        "Binding has been descheduled, 3 replica(s) in cluster(m1), 1 replica(s) in cluster(m2), "
+        "4 total descheduled replica(s)"
     )
 
 
