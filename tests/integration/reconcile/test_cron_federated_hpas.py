@@ -159,6 +159,14 @@ async def test_the_bounds_of_an_autoscaler(clocked: Clocked) -> None:
     assert clocked.lab.get("FederatedHPA", "web")["spec"]["maxReplicas"] == 20
 
 
+async def test_an_autoscaler_that_is_not_there(clocked: Clocked) -> None:
+    target = {"apiVersion": "autoscaling.karmada.io/v1alpha1", "kind": "FederatedHPA", "name": "web"}
+    await clocked.create(office(rule("morning", "0 9 * * *", None, targetMaxReplicas=9), target=target))
+    await clocked.at(NINE)
+    (failed,) = clocked.history()[0]["failedExecutions"]
+    assert failed["message"] == 'FederatedHPA.autoscaling.karmada.io "web" not found'
+
+
 async def test_what_fails_is_told_and_kept_as_often_as_is_wanted(clocked: Clocked) -> None:
     await clocked.create(office(rule("morning", "0 * * * *", failedHistoryLimit=2)))
     for hour in range(3):

@@ -43,7 +43,10 @@ async def _bound_autoscaler(registry: Registry, namespace: str, name: str, rule:
         obj["spec"].update(wanted)
         return obj
 
-    spec = registry.object(kind, namespace, name)["spec"]
+    entry = registry.cache.get(kind.resource, namespace, name)
+    if entry is None:
+        raise not_found(kind.group, FEDERATED, name)  # Karmada asks a cache, which names the kind
+    spec = decode_entry(kind, entry)["spec"]
     if any(spec.get(field) != value for field, value in wanted.items()):
         await registry.modify(kind, namespace, name, bounded, OPTIONS)
 
