@@ -26,9 +26,8 @@ def write_credentials(folder: Path) -> None:
 
 
 def client_flags(credentials: Path) -> tuple[str, ...]:
-    """With which a control plane asks them."""
+    """With which a control plane, or Karmada's descheduler, asks them."""
     return (
-        "--scheduler-estimator-timeout=30",
         f"--scheduler-estimator-ca-file={credentials / 'ca.crt'}",
         f"--scheduler-estimator-cert-file={credentials / 'client.crt'}",
         f"--scheduler-estimator-key-file={credentials / 'client.key'}",

@@ -44,7 +44,7 @@ def plane(
     lab: Members, member1: Member, member2: Member, estimators: dict[str, dict], credentials: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Federation]:  # fmt: skip
-    flags = ("--enable-scheduler-estimator", *client_flags(credentials))
+    flags = ("--enable-scheduler-estimator", "--scheduler-estimator-timeout=30", *client_flags(credentials))
     with federation_alone(lab, *flags, keep_logs_in=tmp_path_factory.mktemp("serve")) as plane:
         for member in (member1, member2):
             plane.apply(estimators[member.name])

@@ -36,6 +36,8 @@ ALL_GATES = "--feature-gates=AllAlpha=true,AllBeta=true"
 EVICTS = "--enable-no-execute-taint-eviction"
 MORE_CONTROLLERS = "--controllers=*,hpaScaleTargetMarker,deploymentReplicasSyncer"
 ALLOWS_EVICTION = "--allow-no-execute-taint-policy"
+DESCHEDULES = ("--descheduling-interval=1s", "--unschedulable-threshold=1s", "--scheduler-estimator-timeout=30s")
+METRICS = ("v1beta1.metrics.k8s.io", "v1beta1.custom.metrics.k8s.io", "v1beta2.custom.metrics.k8s.io")
 
 
 def _listens(port: int) -> bool:
@@ -46,10 +48,12 @@ def _listens(port: int) -> bool:
 class Karmada:
     """Started with :meth:`start`. ``profile``: "default" is Karmada's default feature gates, "all" every alpha and beta gate.
 
-    ``limited``: with the rate limits that Karmada has by default, for benchmarks.
+    ``limited``: with the rate limits that Karmada has by default, for benchmarks. ``metrics``: with karmada-metrics-adapter.
     """
 
-    def __init__(self, lab, programs: Path, folder: Path, profile: str, limited: bool = False) -> None:
+    def __init__(
+        self, lab, programs: Path, folder: Path, profile: str, limited: bool = False, metrics: bool = False
+    ) -> None:
         folder.mkdir()
         self.folder = folder
         self.kubeconfig = folder / "kubeconfig"
@@ -58,10 +62,11 @@ class Karmada:
         self._gates = [ALL_GATES] if profile == "all" else []
         self._profile = profile
         self._limited = limited
+        self._metrics = metrics
         (self._etcd_port, self._etcd_peer, self.port, self._aggregated, self._webhook, self._kcm) = harness.free_ports(
             6
         )
-        self._idle = iter(harness.free_ports(6))  # metrics and probes, which nobody asks
+        self._idle = iter(harness.free_ports(8))  # metrics and probes, which nobody asks
         self.processes: list = []
 
     # -- life -------------------------------------------------------------------------------------------------------
@@ -77,14 +82,39 @@ class Karmada:
         self._run("kube-controller-manager", self._lab.bin / "kube-controller-manager", *self._kcm_flags())
         self._run("webhook", self._programs / "bin/webhook", *self._webhook_flags())
         self.kubectl("apply", "--server-side", "-f", "-", stdin=self._definitions())
-        self.kubectl("apply", "-f", "-", stdin=json.dumps(self._api_service()))
+        aggregated = self._api_services(
+            "karmada-aggregated-apiserver", self._aggregated, ("v1alpha1.cluster.karmada.io",)
+        )
+        self.kubectl("apply", "-f", "-", stdin=json.dumps(aggregated))
         harness.wait_until("the clusters API", lambda: self._served("clusters"), self.processes[2])
         harness.wait_until("webhook", lambda: _listens(self._webhook), self.processes[-1])
         self.kubectl("apply", "-f", "-", stdin=self._rendered("deploy/webhook-configuration.yaml"))
         for name in ("admin-clusterrole-aggregation", "cluster-proxy-admin-rbac"):
             self.kubectl("apply", "-f", str(self._programs / f"deploy/{name}.yaml"))
+        if self._metrics:  # before its clients, which do not ask for long what is served
+            self._start_metrics_adapter()
         self._run("controller-manager", self._programs / "bin/controller-manager", *self._controller_flags())
         self._run("scheduler", self._programs / "bin/scheduler", *self._scheduler_flags())
+
+    def start_descheduler(self, *estimators: str) -> None:
+        """``estimators``: flags of how they are asked."""
+        flags = (f"--kubeconfig={self.kubeconfig}", "--leader-elect=false", *self._unwatched(), *DESCHEDULES)
+        self._run("descheduler", self._programs / "bin/descheduler", *flags, *estimators)
+
+    def _start_metrics_adapter(self) -> None:
+        (port,) = harness.free_ports(1)
+        flags = (
+            *self._delegated(),
+            f"--secure-port={port}",
+            f"--client-ca-file={self.folder}/ca.crt",
+            f"--tls-cert-file={self.folder}/server.crt",
+            f"--tls-private-key-file={self.folder}/server.key",
+            "--metrics-bind-address=0",
+        )
+        self._run("metrics-adapter", self._lab.bin / "metrics-adapter", *flags)
+        self.kubectl("apply", "-f", "-", stdin=json.dumps(self._api_services("karmada-metrics-adapter", port, METRICS)))
+        names = [f"apiservice/{name}" for name in METRICS]
+        self.kubectl("wait", *names, "--for=condition=Available", "--timeout=120s")
 
     def stop(self) -> None:
         for process in reversed(self.processes):
@@ -135,28 +165,36 @@ class Karmada:
     def _webhook_url(self) -> str:
         return f"https://{harness.LOOPBACK}:{self._webhook}"
 
-    def _api_service(self) -> dict:
-        service = {"name": "karmada-aggregated-apiserver", "namespace": NAMESPACE}
+    def _api_services(self, name: str, port: int, groups: tuple[str, ...]) -> dict:
+        """``groups``: version before group, as APIServices are named."""
+        service = {"name": name, "namespace": NAMESPACE}
         reached = {
             "apiVersion": "v1",
             "kind": "Service",
             "metadata": service,
             "spec": {"type": "ExternalName", "externalName": "localhost"},
         }
-        api = {
+        return {
+            "apiVersion": "v1",
+            "kind": "List",
+            "items": [reached, *(self._api_service(group, {**service, "port": port}) for group in groups)],
+        }
+
+    def _api_service(self, name: str, service: dict) -> dict:
+        version, _, group = name.partition(".")
+        return {
             "apiVersion": "apiregistration.k8s.io/v1",
             "kind": "APIService",
-            "metadata": {"name": "v1alpha1.cluster.karmada.io"},
+            "metadata": {"name": name},
             "spec": {
                 "caBundle": base64.b64encode(self._authority.certificate).decode(),
-                "group": "cluster.karmada.io",
-                "version": "v1alpha1",
+                "group": group,
+                "version": version,
                 "groupPriorityMinimum": 2000,
                 "versionPriority": 10,
-                "service": {**service, "port": self._aggregated},
+                "service": service,
             },
         }
-        return {"apiVersion": "v1", "kind": "List", "items": [reached, api]}
 
     # -- what the processes are told --------------------------------------------------------------------------------
 
@@ -166,6 +204,7 @@ class Karmada:
             "localhost",
             "kubernetes.default.svc",
             f"karmada-aggregated-apiserver.{NAMESPACE}.svc",
+            f"karmada-metrics-adapter.{NAMESPACE}.svc",
             harness.LOOPBACK,
             "10.96.0.1",
         ]

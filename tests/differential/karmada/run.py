@@ -29,7 +29,7 @@ from normal import Names, refusal  # noqa: E402
 from observe import Observer, Snapshot, kinds_of  # noqa: E402
 from oracle import ALL_GATES, ALLOWS_EVICTION, EVICTS, MORE_CONTROLLERS, Karmada  # noqa: E402
 from scenario import Scenario, carry_out, describe, load, look, until_found, until_noticed  # noqa: E402
-from shared import harness  # noqa: E402
+from shared import estimators, harness, metrics  # noqa: E402
 from third_parties import definitions  # noqa: E402
 
 PLACES = {  # what scenarios select clusters by
@@ -161,28 +161,61 @@ class Runner:
 
 @contextlib.contextmanager
 def federation(
-    profile: str, oracle: Path | None, kinds: set[str] = frozenset()
+    profile: str, oracle: Path | None, kinds: set[str] = frozenset(), needs: set[str] = frozenset()
 ) -> Iterator[tuple[Path, dict[str, Any]]]:
     """Kubeconfig of a fresh control plane, and its members: the oracle's, or kafila's when there is no path to it.
 
-    ``kinds``: what scenarios use; those that are not built in are defined everywhere.
+    ``kinds``: what scenarios use; those that are not built in are defined everywhere. ``needs``: of their :class:`Scenario`.
     """
     with harness.members(keep_logs_in=LOGS) as lab:
         started = lab.start(*PLACES, options=harness.Options(light=True))
         with contextlib.ExitStack() as stack:
+            if "metrics" in needs:
+                for member in started:
+                    stack.enter_context(metrics.metrics_of(member, metrics.CUSTOM))
+            plane: Any
             if oracle is not None:
-                plane: Any = Karmada(lab, oracle, lab.folder / "karmada", profile)
+                plane = Karmada(lab, oracle, lab.folder / "karmada", profile, metrics="metrics" in needs)
                 stack.callback(plane.stop)
                 plane.start()
             else:
-                gates = [ALL_GATES, EVICTS, ALLOWS_EVICTION, MORE_CONTROLLERS] if profile == "all" else []
-                flags = ("--cluster-failure-threshold=2", "--cluster-success-threshold=2")  # as the oracle's
-                plane = lab.serve("kafila", "--cluster-status-frequency=1", *flags, *gates)
+                plane = lab.serve("kafila", *_flags(lab, profile, needs))
+            if "descheduler" in needs:
+                _start_estimators(stack, lab, plane, started)
             _define(lab, plane.kubeconfig, definitions(kinds, in_member=False))
             for member in started:
                 _define(lab, member.kubeconfig, definitions(kinds, in_member=True))
                 _join(lab, plane, member)
             yield plane.kubeconfig, {member.name: member for member in started}
+
+
+def _flags(lab: Any, profile: str, needs: set[str]) -> list[str]:
+    """Kafila's, so that it is like the oracle."""
+    flags = ["--cluster-status-frequency=1", "--cluster-failure-threshold=2", "--cluster-success-threshold=2"]
+    controllers = MORE_CONTROLLERS
+    if "metrics" in needs:
+        flags.append("--horizontal-pod-autoscaler-sync-period=2")  # that nobody waits long
+    if "descheduler" in needs:
+        controllers += ",descheduler"
+        flags += ["--descheduling-interval=1", "--unschedulable-threshold=1", "--scheduler-estimator-timeout=30"]
+        flags += estimators.client_flags(_keys(lab))
+    return [*flags, ALL_GATES, EVICTS, ALLOWS_EVICTION, controllers] if profile == "all" else flags
+
+
+def _keys(lab: Any) -> Path:
+    """Of the estimators and of who asks them."""
+    folder: Path = lab.folder / "estimators"
+    if not folder.exists():
+        folder.mkdir()
+        estimators.write_credentials(folder)
+    return folder
+
+
+def _start_estimators(stack: contextlib.ExitStack, lab: Any, plane: Any, members: list[Any]) -> None:
+    services = [stack.enter_context(estimators.estimator_of(lab, member, _keys(lab))) for member in members]
+    plane.kubectl("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": services}))
+    if isinstance(plane, Karmada):
+        plane.start_descheduler(*estimators.client_flags(_keys(lab)))
 
 
 def _define(lab: Any, kubeconfig: Path, found: Object) -> None:
@@ -213,11 +246,12 @@ def ask(
     done: Callable[[str, Answers], None] = lambda name, answers: None,
 ) -> dict[str, Answers]:
     answers: dict[str, Answers] = {}
-    for profile in ("default", "all"):
-        some = [scenario for scenario in scenarios if scenario.profile == profile]
+    for profile, more in (("default", False), ("all", False), ("all", True)):  # what some need others would notice
+        some = [scenario for scenario in scenarios if scenario.profile == profile and bool(scenario.needs) is more]
         if not some:
             continue
-        with federation(profile, oracle, kinds_of(some)) as (plane, members):
+        needs = {part for scenario in some for part in scenario.needs}
+        with federation(profile, oracle, kinds_of(some), needs) as (plane, members):
 
             async def run(plane: Path = plane, members: dict[str, Any] = members, some: list[Scenario] = some) -> None:
                 runner = Runner(plane, members, 8.0 if oracle or not expected else 20.0, expected, done)

@@ -14,13 +14,15 @@ from access import KINDS, Access, Answer, Object
 PREFIX = "d-"
 VERBS = ("apply", "create", "patch", "scale", "delete", "look", "rest", "stop", "start")
 WITHOUT_OBJECT = ("rest", "stop", "start")
+PARTS = ("descheduler", "metrics")
 
 
 @dataclass
 class Scenario:
     """``exclusive``: changes what others see (clusters), runs after the others and alone. ``profile``: feature gates, "default" or "all".
 
-    ``also``: further namespaces, by what is added to the name of the first.
+    ``also``: further namespaces, by what is added to the name of the first. ``needs``: parts that run beside the control planes
+    and members: "descheduler" (with estimators), "metrics" (every pod uses the same).
     """
 
     name: str
@@ -29,6 +31,7 @@ class Scenario:
     profile: str = "default"
     exclusive: bool = False
     also: list[str] = field(default_factory=list)
+    needs: list[str] = field(default_factory=list)
     uses: set[str] = field(default_factory=set)
 
     @property
@@ -65,13 +68,16 @@ def _scenario(document: Object) -> Scenario:
         document.get("profile", "default"),
         document.get("exclusive", False),
         document.get("also", []),
+        document.get("needs", []),
     )
+    assert set(scenario.needs) <= set(PARTS), f"{scenario.name}: nobody has {scenario.needs}"
+    assert scenario.profile == "all" or not scenario.needs, f"{scenario.name}: parts run with the profile all only"
     for step in filled:
         verb = next((key for key in step if key in VERBS), None)
         assert verb is not None, f"{scenario.name}: no step is like {step}"
         several = step[verb] if isinstance(step[verb], list) else [step[verb]]
         for what in several:
-            scenario.steps.append({"verb": verb, "what": what, "in": step.get("in", "")})
+            scenario.steps.append({"verb": verb, "what": what, "in": step.get("in", ""), "owner": step.get("owner")})
             if verb not in WITHOUT_OBJECT:
                 scenario.uses.add(what["kind"])
                 assert isinstance(what.get("metadata", what)["name"], str), f"{scenario.name}: quote the name in {what}"
@@ -109,6 +115,8 @@ async def carry_out(step: Object, access: Access, namespace: str) -> Answer:
         where = {"namespace": namespace} if kind.namespaced else {}
         obj = {"apiVersion": kind.version, **what, "metadata": {**where, **what["metadata"]}}
         obj["kind"] = kind.kind or what["kind"]
+        if step["owner"]:
+            obj["metadata"]["ownerReferences"] = [await _controlled_by(step["owner"], access, namespace)]
         return await (access.apply if verb == "apply" else access.create)(what["kind"], obj)
     where = what.get("namespace", namespace)
     if verb == "patch":
@@ -122,13 +130,25 @@ async def carry_out(step: Object, access: Access, namespace: str) -> Answer:
     return await access.delete(what["kind"], where, what["name"])
 
 
+async def _controlled_by(owner: Object, access: Access, namespace: str) -> Object:
+    found = (await access.get(owner["kind"], namespace, owner["name"])).body
+    known = {key: found[key] for key in ("apiVersion", "kind")}
+    return {**known, "name": owner["name"], "uid": found["metadata"]["uid"], "controller": True}
+
+
 async def look(step: Object, access: Access, namespace: str) -> Any:
-    """What stands in the object at the step's path of fields, None for nothing."""
+    """What stands in the object at the step's path of fields and places in lists, None for nothing."""
     what = step["what"]
     found: Any = (await access.get(what["kind"], what.get("namespace", namespace), what["name"])).body
     for name in what["at"].split("."):
-        found = found.get(name) if isinstance(found, dict) else None
+        found = _below(found, name)
     return found
+
+
+def _below(value: Any, name: str) -> Any:
+    if isinstance(value, dict):
+        return value.get(name)
+    return value[int(name)] if isinstance(value, list) and int(name) < len(value) else None
 
 
 async def until_found(access: Access, kind: str, name: str, patience: float = 120) -> None:

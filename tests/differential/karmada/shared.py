@@ -1,19 +1,26 @@
-"""Makes the harness of real members (tests/clusters/harness.py) importable here under the name the cluster tests give it."""
+"""Makes what tests of real members share (tests/clusters) importable here under the names the cluster tests give it."""
 
 from __future__ import annotations
 
 import importlib.util
 import sys
 from pathlib import Path
+from types import ModuleType
 
-NAME = "cluster_harness"
+CLUSTERS = Path(__file__).parents[2] / "clusters"
 
-if NAME not in sys.modules:
-    _spec = importlib.util.spec_from_file_location(NAME, Path(__file__).parents[2] / "clusters/harness.py")
-    assert _spec is not None
-    assert _spec.loader is not None
-    _module = importlib.util.module_from_spec(_spec)
-    sys.modules[NAME] = _module
-    _spec.loader.exec_module(_module)
 
-harness = sys.modules[NAME]
+def _module(name: str, file: str) -> ModuleType:
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, CLUSTERS / file)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        spec.loader.exec_module(module)
+    return sys.modules[name]
+
+
+harness = _module("cluster_harness", "harness.py")  # first: the others import it
+estimators = _module("cluster_estimators", "estimators.py")
+metrics = _module("cluster_metrics", "metrics.py")

@@ -1,4 +1,5 @@
-"""Kinds that neither control plane is born with: the third-party ones that Karmada interprets, and those of the Multi-Cluster Services API.
+"""Kinds that neither control plane is born with: the third-party ones that Karmada interprets, those of the Multi-Cluster Services API, and one
+that only scripts explain.
 
 They are served by definitions that take every field, the same in the control planes and in the members. Pure.
 """
@@ -12,6 +13,7 @@ from kafila.placement.interpreter.thirdparty.table import THIRD_PARTY
 
 _NOT_NAMESPACED = frozenset({"SidecarSet", "ClusterPolicy"})
 _SERVICES = ("multicluster.x-k8s.io/v1alpha1/ServiceExport", "multicluster.x-k8s.io/v1alpha1/ServiceImport")
+_OF_SCRIPTS = ("example.io/v1/Widget",)
 # Scenarios name a kind without its group; these are named like kinds of Kubernetes.
 _NAMES = {
     "apps.kruise.io/v1alpha1/DaemonSet": "KruiseDaemonSet",
@@ -39,7 +41,7 @@ def _defined(full: str) -> Defined:
     return Defined(group, version, kind, plural, kind not in _NOT_NAMESPACED, full in _SERVICES)
 
 
-DEFINED = {_NAMES.get(full, full.split("/")[2]): _defined(full) for full in (*THIRD_PARTY, *_SERVICES)}
+DEFINED = {_NAMES.get(full, full.split("/")[2]): _defined(full) for full in (*THIRD_PARTY, *_SERVICES, *_OF_SCRIPTS)}
 
 
 def definitions(names: Iterable[str], in_member: bool) -> dict[str, Any]:
