@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from math import ceil
 from typing import Any, Final
 
-from .values import Opaque, cost_size, find, is_list, is_map, keys
+from .values import STEPS, Opaque, cost_size, find, is_list, is_map, keys
 
 TRAVERSAL: Final = 0.1  # per character of a string
 REGEX: Final = 0.25  # per character of a pattern
@@ -60,6 +60,7 @@ def _walked(args: Args) -> int:
 
 
 def traversal(value: Any) -> int:
+    STEPS.take()
     if isinstance(value, str):
         return int(len(value.encode()) * TRAVERSAL)
     if isinstance(value, bytes):

@@ -27,7 +27,7 @@ from .source import CompileError, Issue
 from .steps import Step
 from .types import Type
 from .validators import problems
-from .values import MISSING, CostExceeded, EvaluationError
+from .values import MISSING, STEPS, CostExceeded, EvaluationError
 
 PER_CALL_LIMIT: Final = 1_000_000  # of one evaluation, about 0.1 s in kube-apiserver
 UNLIMITED: Final = 2**62
@@ -99,6 +99,7 @@ class Program:
             *[bindings.get(name, MISSING) for name in self._variables],
         ]  # no generator: twice as fast
         frame += [None] * (self._size - len(frame))
+        STEPS.begin(cost_limit)
         try:
             return Result(self._step(frame), frame[0])
         except EvaluationError as problem:

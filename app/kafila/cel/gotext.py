@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from .values import (
     INT_MAX,
     INT_MIN,
+    STEPS,
     Duration,
     EvaluationError,
     Opaque,
@@ -155,6 +156,7 @@ def _zone(zone: str) -> tzinfo:
 
 def shown(value: Any) -> str:
     """A value within a message (``%v``)."""
+    STEPS.take()
     if isinstance(value, bool):
         return "true" if value else "false"
     if value is None:

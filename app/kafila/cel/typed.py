@@ -26,12 +26,12 @@ from .types import Type, opaque
 from .values import (
     MISSING,
     NO_OVERLOAD,
+    STEPS,
     Duration,
     EvaluationError,
     ListLike,
     MapLike,
     Opaque,
-    Steps,
     Timestamp,
     equal,
     find,
@@ -228,6 +228,7 @@ class Preserved(Opaque):
 
 def _raw(value: Any) -> Any:
     """The JSON behind a value."""
+    STEPS.take()
     if isinstance(value, Object | TypedList | Preserved):
         return value.raw
     if is_list(value):
@@ -266,13 +267,13 @@ class Object(MapLike):
             return MISSING
         return fields[name].value(raw)
 
-    def equals(self, other: Any, steps: Steps) -> bool:
+    def equals(self, other: Any) -> bool:
         if not is_map(other):
             raise EvaluationError(NO_OVERLOAD)
         if len(self) != len(other):
             return False
         for name, raw in self.raw.items():
-            steps.take()
+            STEPS.take()
             if self.shape.field(name) is None:
                 if not isinstance(other, Object):
                     raise EvaluationError(NO_OVERLOAD)
@@ -329,7 +330,7 @@ class SetList(TypedList):
 
     __slots__ = ()
 
-    def equals(self, other: Any, steps: Steps) -> bool:
+    def equals(self, other: Any) -> bool:
         if not is_list(other):
             raise EvaluationError(NO_OVERLOAD)
         if len(self) != len(other):
@@ -363,7 +364,7 @@ class MapList(TypedList):
             _hashable(_raw(raw.get(name)) if isinstance(raw, dict) else find(raw, name)) for name in self.shape.keys
         )
 
-    def equals(self, other: Any, steps: Steps) -> bool:
+    def equals(self, other: Any) -> bool:
         if not is_list(other):
             raise EvaluationError(NO_OVERLOAD)
         if len(self) != len(other):

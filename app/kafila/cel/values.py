@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -27,7 +28,7 @@ INT_MAX: Final = 2**63 - 1
 INT_MIN: Final = -(2**63)
 UINT_MAX: Final = 2**64 - 1
 MAX_ELEMENTS: Final = 1_000_000  # of what one call makes or compares: more is over every cost limit
-MAX_COMPARED: Final = 200_000  # values that one comparison looks at: an object of a request has half of it
+MAX_COMPARED: Final = 200_000  # values: an object of a request has half of it
 MAX_TEXT: Final = 16_000_000  # characters, likewise
 
 
@@ -99,8 +100,8 @@ class ListLike(ABC):
     @abstractmethod
     def at(self, index: int) -> Any: ...
 
-    def equals(self, other: Any, steps: Steps) -> bool:
-        return _equal_lists(self, other, steps)
+    def equals(self, other: Any) -> bool:
+        return _equal_lists(self, other)
 
     def plus(self, other: Any) -> Any:
         return Joined(self, other)
@@ -121,8 +122,8 @@ class MapLike(ABC):
     def find(self, key: Any) -> Any:
         """MISSING where there is none."""
 
-    def equals(self, other: Any, steps: Steps) -> bool:
-        return _equal_maps(self, other, steps)
+    def equals(self, other: Any) -> bool:
+        return _equal_maps(self, other)
 
 
 MISSING: Final = object()
@@ -250,13 +251,16 @@ def is_map(value: Any) -> bool:
     return isinstance(value, dict | MapLike)
 
 
-class Steps:
-    """How much one comparison has looked at: values may share their parts, and be exponentially big."""
+class Steps(threading.local):
+    """How much an evaluation may still look at to compare: values may share their parts, and be exponentially big, of which
+    cel-go's costs know nothing.
+    """
 
-    __slots__ = ("left",)
+    left = MAX_COMPARED
 
-    def __init__(self) -> None:
-        self.left = MAX_COMPARED
+    def begin(self, cost_limit: int) -> None:
+        """Another evaluation begins in this thread."""
+        self.left = min(MAX_COMPARED, 2 * cost_limit) + cost_limit // 2
 
     def take(self) -> None:
         self.left -= 1
@@ -264,20 +268,23 @@ class Steps:
             raise CostExceeded
 
 
+STEPS: Final = Steps()
+
+
 def equal(first: Any, second: Any) -> bool:
     """Raises EvaluationError where a library's type says that they cannot be compared."""
     kind, other = type(first), type(second)
     if kind is other and kind in _PLAIN:
         return bool(first == second)
-    return _equal(first, second, Steps())
+    return _equal(first, second)
 
 
 _PLAIN: Final = frozenset([int, str, bool, bytes, float, type(None), Uint])
 _NUMBERS: Final = (int, float)
 
 
-def _equal(first: Any, second: Any, steps: Steps) -> bool:
-    steps.take()
+def _equal(first: Any, second: Any) -> bool:
+    STEPS.take()
     if first is None or second is None:
         return first is second
     if isinstance(first, bool) or isinstance(second, bool):
@@ -286,16 +293,16 @@ def _equal(first: Any, second: Any, steps: Steps) -> bool:
         return isinstance(second, _NUMBERS) and _equal_numbers(first, second)
     if isinstance(first, list):
         if isinstance(second, ListLike):
-            return _equal_lists(first, second, steps)
-        return isinstance(second, list) and _equal_lists(first, second, steps)
+            return _equal_lists(first, second)
+        return isinstance(second, list) and _equal_lists(first, second)
     if isinstance(first, dict):
-        return isinstance(second, dict | MapLike) and _equal_maps(first, second, steps)
+        return isinstance(second, dict | MapLike) and _equal_maps(first, second)
     if isinstance(first, ListLike | MapLike):
-        return first.equals(second, steps)
+        return first.equals(second)
     if isinstance(first, Optional):
         if not isinstance(second, Optional) or first.present != second.present:
             return False
-        return not first.present or _equal(first.value, second.value, steps)
+        return not first.present or _equal(first.value, second.value)
     if isinstance(first, Opaque):
         return first.equals(second)
     if isinstance(first, Type):
@@ -309,17 +316,17 @@ def _equal_numbers(first: float, second: float) -> bool:
     return first == second
 
 
-def _equal_lists(first: Any, second: Any, steps: Steps) -> bool:
+def _equal_lists(first: Any, second: Any) -> bool:
     if not is_list(second):
         if isinstance(first, list):
             return False
         raise EvaluationError(NO_OVERLOAD)
     if len(first) != len(second):
         return False
-    return all(_equal(left, right, steps) for left, right in zip(first, second, strict=False))
+    return all(_equal(left, right) for left, right in zip(first, second, strict=False))
 
 
-def _equal_maps(first: Any, second: Any, steps: Steps) -> bool:
+def _equal_maps(first: Any, second: Any) -> bool:
     if not is_map(second):
         if isinstance(first, dict):
             return False
@@ -328,7 +335,7 @@ def _equal_maps(first: Any, second: Any, steps: Steps) -> bool:
         return False
     for key in keys(first):
         other = find(second, key)
-        if other is MISSING or not _equal(find(first, key), other, steps):
+        if other is MISSING or not _equal(find(first, key), other):
             return False
     return True
 
@@ -362,10 +369,9 @@ def contains(container: Any, value: Any) -> bool:
     if not is_list(container):
         raise EvaluationError(NO_OVERLOAD)
     problem: EvaluationError | None = None
-    steps = Steps()
     for element in container:
         try:
-            if _equal(value, element, steps):
+            if _equal(value, element):
                 return True
         except EvaluationError as raised:
             problem = raised

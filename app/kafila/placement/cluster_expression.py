@@ -5,6 +5,8 @@ Karmada has nothing like it. It is asked besides the affinity of the placement, 
     placement.kafila.io/cluster-expression: has(cluster.spec.provider) && cluster.spec.provider != 'aws'
 
 What does not compile is refused at admission. What fails in a cluster, or costs more than it may there, does not match it.
+Whoever may write a policy in some namespace learns what an expression says of a cluster: it sees of the Cluster what `seen` gives,
+and nothing of how the cluster is reached.
 """
 
 from __future__ import annotations
@@ -23,6 +25,10 @@ ANNOTATION: Final = "placement.kafila.io/cluster-expression"
 PATH: Final = f"metadata.annotations[{ANNOTATION}]"
 LONGEST: Final = 1024  # characters
 MOST_COST: Final = 2000  # of one evaluation, a few milliseconds here; kube-apiserver's limit is 500 times that
+AT_ONCE: Final = 8  # clusters for which an expression is evaluated while everybody waits
+_METADATA: Final = ("name", "labels")
+_SPEC: Final = ("provider", "region", "zone", "zones", "syncMode", "taints", "resourceModels")
+_CONDITION: Final = ("type", "status", "reason")  # a message may have an address
 _SHOWN: Final = 200  # characters of what went wrong
 _TOO_LONG: Final = f"must be no longer than {LONGEST} characters"
 
@@ -47,12 +53,25 @@ def expression_of(obj: AnyObject) -> str:
     return annotations_of(obj).get(ANNOTATION, "")
 
 
+def seen(cluster: AnyObject) -> AnyObject:
+    """What an expression sees of a Cluster."""
+    status = dict(cluster.get("status") or {})
+    if "conditions" in status:
+        status["conditions"] = [_part(each, _CONDITION) for each in status["conditions"] or ()]
+    found = {"metadata": _part(cluster["metadata"], _METADATA), "spec": _part(cluster.get("spec") or {}, _SPEC)}
+    return {**found, "status": status}
+
+
+def _part(obj: AnyObject, fields: Iterable[str]) -> AnyObject:
+    return {field: obj[field] for field in fields if field in obj}
+
+
 def outcome(text: str, cluster: AnyObject) -> Outcome:
     """Does the expression hold for a Cluster? Takes no longer than MOST_COST allows."""
     program, wrong = _compiled(text) if len(text) <= LONGEST else (None, _TOO_LONG)
     if program is None:
         return Outcome(False, wrong)
-    found = program.evaluate({"cluster": cluster}, MOST_COST)
+    found = program.evaluate({"cluster": seen(cluster)}, MOST_COST)
     if found.exceeded:
         return Outcome(False, f"it costs more than {MOST_COST}")
     if found.error:

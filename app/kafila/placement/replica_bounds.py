@@ -89,6 +89,8 @@ def rules_of(text: str) -> tuple[Rule, ...]:
         raise BoundsError([FieldError.invalid(PATH, f"{text[:100]}…", f"must be no longer than {LONGEST} characters")])
     if "&" in text or "*" in text:  # no name or label has one, and aliases make a short text a long one
         raise BoundsError([FieldError.invalid(PATH, text, "must have no anchors or aliases")])
+    if "\n---" in text.strip():
+        raise BoundsError([FieldError.invalid(PATH, text, "must be one document")])
     try:
         value, repeated = load(text)
     except YAMLError as error:

@@ -75,6 +75,29 @@ async def test_an_expression_that_takes_much_away_waits(make_lab: Any) -> None:
         await lab.close()
 
 
-def _reason(lab: Lab) -> str:
-    found = lab.get("ResourceBinding", "settings-configmap")
+def _reason(lab: Lab, name: str = "settings") -> str:
+    found = lab.get("ResourceBinding", f"{name}-configmap") or {}
     return next((c["reason"] for c in found.get("status", {}).get("conditions", ()) if c["type"] == "Scheduled"), "")
+
+
+async def test_of_many_that_wait_for_one_cluster_each_is_noticed(two: Lab) -> None:
+    """More than are asked again at a time."""
+    names = [f"e{index}" for index in range(20)]
+    for index, name in enumerate(names):
+        made = two.policy(name, select=[{**CONFIGS[0], "name": name}])
+        made["metadata"]["annotations"] = {
+            ANNOTATION: f"cluster.status.?kubernetesVersion.orValue('') == 'v9.{index}.0'"
+        }
+        await two.create(made)
+        await two.create(two.config(name))
+    await two.until(lambda: all(_reason(two, name) == "NoClusterFit" for name in names))
+    await two.rest()
+    await two.look_away()
+    for index in (19, 3):
+        await two.change(
+            "Cluster",
+            "m1",
+            lambda obj, index=index: obj["status"].update({"kubernetesVersion": f"v9.{index}.0"}),
+            subresource="status",
+        )
+        await two.until(lambda index=index: two.in_clusters("ConfigMap", f"e{index}") == ["m1"])

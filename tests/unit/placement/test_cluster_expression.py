@@ -8,7 +8,7 @@ from kafila.placement.cluster_expression import ANNOTATION, LONGEST, MOST_COST, 
 from kafila.placement.explain.explain import explain
 from kafila.placement.explain.report import Evidence
 from kafila.placement.scheduler.cluster_snapshot import ClusterInfo, ClusterSnapshot
-from kafila.placement.scheduler.filters import EXPRESSION, NO_ANSWER, NOT_BY_EXPRESSION, Rejection, feasible
+from kafila.placement.scheduler.filters import ALLOWED, EXPRESSION, NO_ANSWER, NOT_BY_EXPRESSION, Rejection, feasible
 from kafila.placement.scheduler.reschedule import RescheduleReason, should_schedule
 from kafila.placement.scheduler.schedule import schedule, with_result, with_status
 from tests.unit.placement.objects import binding, cluster, deployment
@@ -117,8 +117,93 @@ def test_a_cluster_remembers_its_answer_and_knows_when_it_is_another() -> None:
     assert not before.knows(TEXT)
     assert not before.outcome(TEXT).matches
     assert before.knows(TEXT)
-    assert ClusterInfo(member("m1", provider="own")).newly_matches(before)
-    assert not ClusterInfo(member("m1", provider="gcp")).newly_matches(before)
+    now = ClusterInfo(member("m1", provider="own"))
+    now.take_over(before)
+    assert now.asked_again(16)
+    other = ClusterInfo(member("m1", provider="gcp"))
+    other.take_over(before)
+    assert (other.asked_again(16), other.to_ask) == (False, {})
+
+
+def test_what_did_not_change_is_not_asked_again() -> None:
+    before = ClusterInfo(member("m1", provider="aws"))
+    before.outcome(TEXT)
+    reported = member("m1", provider="aws")
+    reported["metadata"]["resourceVersion"] = "2"
+    reported["spec"]["apiEndpoint"] = "https://another"
+    now = ClusterInfo(reported)
+    now.take_over(before)
+    assert now.knows(TEXT)
+    assert not now.to_ask
+
+
+def test_each_that_did_not_match_is_asked_again_however_many_there_are() -> None:
+    before = ClusterInfo(member("m1", provider="aws"))
+    texts = [f"cluster.spec.provider == 'p{index}'" for index in range(40)]
+    for text in texts:
+        before.outcome(text)
+    between, now = ClusterInfo(member("m1", provider="gcp")), ClusterInfo(member("m1", provider="p39"))
+    between.take_over(before)
+    assert not between.asked_again(16)
+    now.take_over(between)  # changed again before all were asked
+    assert [now.asked_again(16) for _ in range(3)].count(True) == 1
+    assert not now.to_ask
+
+
+def test_one_that_was_forgotten_may_match_now() -> None:
+    before = ClusterInfo(member("m1", provider="aws"))
+    for index in range(300):
+        before.outcome(f"cluster.spec.provider == 'p{index}'")
+    now = ClusterInfo(member("m1", provider="gcp"))
+    now.take_over(before)
+    assert [now.asked_again(0), now.asked_again(0)] == [True, False]
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        "spec.proxyHeader.Authorization",
+        "spec.proxyURL",
+        "spec.secretRef.name",
+        "spec.apiEndpoint",
+        "metadata.annotations['a']",
+    ],
+)
+def test_it_does_not_see_how_the_cluster_is_reached(field: str) -> None:
+    made = member("m1")
+    made["metadata"]["annotations"] = {"a": "secret"}
+    made["spec"] |= {"proxyHeader": {"Authorization": "secret"}, "proxyURL": "secret", "apiEndpoint": "secret"}
+    made["spec"]["secretRef"] = {"name": "secret", "namespace": "karmada-cluster"}
+    assert outcome(f"cluster.{field}.startsWith('s')", made).error.startswith("no such key")
+
+
+def test_nor_what_a_condition_says_in_words() -> None:
+    made = member("m1")
+    made["status"]["conditions"] = [{"type": "Ready", "status": "True", "reason": "R", "message": "http://inside"}]
+    assert outcome("cluster.status.conditions.exists(c, c.type == 'Ready' && c.status == 'True')", made).matches
+    assert outcome("cluster.status.conditions.exists(c, has(c.message))", made) == Outcome(False)
+
+
+def test_of_a_cluster_that_the_namespace_may_not_use_nothing_else_is_said() -> None:
+    made = wanted()
+    _, rejected = feasible(made["spec"], "", FLEET, allowed=frozenset({"m2"}), expression=TEXT)
+    assert {name: rejection.filter for name, rejection in rejected.items()} == {
+        "m1": ALLOWED,
+        "m2": EXPRESSION,
+        "m3": ALLOWED,
+    }
+
+
+@pytest.mark.parametrize("levels", [3, 12])
+def test_values_that_share_their_parts_take_no_longer_than_others(levels: int) -> None:
+    """A map of two times the same map, and so on: compared it is as big as 2 to that power, and costs next to nothing in cel-go."""
+    names = [f"v{index}" for index in range(levels)]
+    inner = "&&".join([f"{names[-1]}=={names[-1]}"] * 40)
+    for outer, name in zip(names[-2::-1], names[:0:-1], strict=True):
+        inner = f"[{{1:{outer},2:{outer}}}].all({name},{inner})"
+    text = f"[1].all(v0,{inner})"
+    expected = Outcome(True) if levels == 3 else Outcome(False, f"it costs more than {MOST_COST}")
+    assert outcome(text, member("m1")) == expected
 
 
 def test_kafila_why_tells_what_it_is_in_each_cluster() -> None:

@@ -33,6 +33,7 @@ def test_what_the_rules_say_of_each_cluster(text: str, found: dict[str, tuple[in
         ("[]", "", "must be a list of rules"),
         ("{minReplicas: 1}", "", "must be a list of rules"),
         ("[{]", "", "yaml: "),
+        ("---\n- minReplicas: 1\n---\n- minReplicas: 2", "", "must be one document"),
         ("[&a {minReplicas: 1}, *a]", "", "must have no anchors or aliases"),
         ("[5]", "[0]", "must be a rule with clusterNames, clusterSelector, minReplicas, maxReplicas"),
         ("[{}]", "[0]", "minReplicas or maxReplicas"),

@@ -11,7 +11,7 @@ from typing import Final, cast
 
 from kafila.core.values import AnyObject, Object
 from kafila.placement import constants
-from kafila.placement.cluster_expression import expression_of
+from kafila.placement.cluster_expression import AT_ONCE, expression_of
 from kafila.placement.objects import name
 from kafila.placement.spec import target_names
 from kafila.placement.types import Cluster, Placement
@@ -20,7 +20,6 @@ from kafila.placement.withdrawal import affinities, fitting
 from .context import AdmissionContext, Claimed
 
 NAMED: Final = 10  # clusters in one warning
-EVALUATED: Final = 64  # clusters for which an expression is evaluated on the way
 _IDS: Final = (constants.PP_PERMANENT_ID, constants.CPP_PERMANENT_ID)
 
 
@@ -38,7 +37,7 @@ def withdrawals(new: Object, old: Object, around: AdmissionContext) -> list[str]
     if unknown:
         listed = ", ".join(f'"{each}"' for each in unknown[:NAMED])
         found.append(f"spec.placement: no cluster is named {listed}{_and_more(unknown)}")
-    evaluated = expression if len(clusters) <= EVALUATED else ""  # the controllers count in a thread
+    evaluated = expression if len(clusters) <= AT_ONCE else ""  # the controllers count in a thread
     fits = fitting(placement, cast(Mapping[str, Cluster], clusters), evaluated)
     identity = next((id for key in _IDS if (id := (old["metadata"].get("labels") or {}).get(key))), "")
     claimed = around.claimed(identity, old["metadata"].get("namespace") or "") if identity else Claimed((), False)

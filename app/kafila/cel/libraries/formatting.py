@@ -14,10 +14,10 @@ from kafila.cel.source import Issue
 from kafila.cel.types import Type
 from kafila.cel.values import (
     MAX_TEXT,
+    STEPS,
     CostExceeded,
     Duration,
     EvaluationError,
-    Steps,
     Timestamp,
     find,
     is_list,
@@ -65,10 +65,9 @@ Formatter = Callable[[str, "int | None", int], str]  # clause, precision, index 
 def formatted(text: str, args: Any) -> str:
     """Raises EvaluationError."""
     values = list(args)
-    steps = Steps()
 
     def one(clause: str, precision: int | None, index: int) -> str:
-        return _FORMATTERS[clause](values[index], precision, steps)
+        return _FORMATTERS[clause](values[index], precision)
 
     try:
         return _filled(text, len(values), one)[0]
@@ -157,8 +156,8 @@ def _wrong(clause: str, value: Any) -> _Refused:
     return _Refused(f"{_WRONG[clause]}, was given {type_of(value).name}")
 
 
-def _string(value: Any, precision: int | None, steps: Steps) -> str:
-    steps.take()
+def _string(value: Any, precision: int | None) -> str:
+    STEPS.take()
     if isinstance(value, str):
         return value
     if isinstance(value, bool):
@@ -182,23 +181,23 @@ def _string(value: Any, precision: int | None, steps: Steps) -> str:
     if isinstance(value, Type):
         return value.name
     if is_list(value):
-        return "[" + ", ".join(_nested(part, steps) for part in value) + "]"
+        return "[" + ", ".join(_nested(part) for part in value) + "]"
     if is_map(value):
-        pairs = sorted((_key(key, steps), _nested(find(value, key), steps)) for key in keys(value))
+        pairs = sorted((_key(key), _nested(find(value, key))) for key in keys(value))
         return "{" + ", ".join(f"{key}:{part}" for key, part in pairs) + "}"
     raise _wrong("s", value)
 
 
-def _key(key: Any, steps: Steps) -> str:
+def _key(key: Any) -> str:
     if isinstance(key, float) or key is None:
         raise _Refused(f"no formatting function for map key of type {type_of(key).name}")
-    return _nested(key, steps)
+    return _nested(key)
 
 
-def _nested(value: Any, steps: Steps) -> str:
+def _nested(value: Any) -> str:
     """Within a list or map."""
     if isinstance(value, float):
-        steps.take()
+        STEPS.take()
         text = _number(value, f"{value:.{PRECISION}f}")
         return text if math.isfinite(value) else quoted(text)
     if isinstance(value, Duration):
@@ -207,7 +206,7 @@ def _nested(value: Any, steps: Steps) -> str:
         return f'timestamp("{timestamp_text(value)}")'
     if not isinstance(value, str | bool | int | bytes | Type | None) and not is_list(value) and not is_map(value):
         raise _Refused(f"no formatting function for {type_of(value).name}")
-    text = _string(value, None, steps)
+    text = _string(value, None)
     if isinstance(value, str):
         return quoted(text)
     return f"b{quoted(text)}" if isinstance(value, bytes) else text
@@ -219,7 +218,7 @@ def _number(value: float, text: str) -> str:
     return text if math.isfinite(value) else "+Inf" if value > 0 else "-Inf"
 
 
-def _decimal(value: Any, precision: int | None, steps: Steps) -> str:
+def _decimal(value: Any, precision: int | None) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         return str(int(value))
     raise _wrong("d", value)
@@ -237,7 +236,7 @@ def _infinite(value: float) -> str:
     return "NaN" if math.isnan(value) else "∞" if value > 0 else "-∞"
 
 
-def _fixed(value: Any, precision: int | None, steps: Steps) -> str:
+def _fixed(value: Any, precision: int | None) -> str:
     number = _float("f", value)
     if not math.isfinite(number):
         return _infinite(number)
@@ -248,7 +247,7 @@ def _fixed(value: Any, precision: int | None, steps: Steps) -> str:
     return f"{rounded:,.{digits}f}"
 
 
-def _scientific(value: Any, precision: int | None, steps: Steps) -> str:
+def _scientific(value: Any, precision: int | None) -> str:
     number = _float("e", value)
     if not math.isfinite(number):
         return _infinite(number).rjust(min(PRECISION if precision is None else precision, MAX_PRECISION))
@@ -258,8 +257,8 @@ def _scientific(value: Any, precision: int | None, steps: Steps) -> str:
     return f"{mantissa}×10{'⁻' if power < 0 else ''}{raised}"
 
 
-def _whole(clause: str, spec: str) -> Callable[[Any, int | None, Steps], str]:
-    def run(value: Any, precision: int | None, steps: Steps) -> str:
+def _whole(clause: str, spec: str) -> Callable[[Any, int | None], str]:
+    def run(value: Any, precision: int | None) -> str:
         if isinstance(value, int) and not isinstance(value, bool):
             return format(int(value), spec)
         if clause == "b" and isinstance(value, bool):
@@ -272,7 +271,7 @@ def _whole(clause: str, spec: str) -> Callable[[Any, int | None, Steps], str]:
     return run
 
 
-_FORMATTERS: Final[dict[str, Callable[[Any, int | None, Steps], str]]] = {
+_FORMATTERS: Final[dict[str, Callable[[Any, int | None], str]]] = {
     "s": _string,
     "d": _decimal,
     "f": _fixed,

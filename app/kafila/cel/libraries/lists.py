@@ -26,10 +26,10 @@ from kafila.cel.types import (
 )
 from kafila.cel.values import (
     MAX_ELEMENTS,
+    STEPS,
     CostExceeded,
     Duration,
     EvaluationError,
-    Steps,
     Uint,
     compare,
     contains,
@@ -190,10 +190,9 @@ def _range(count: int) -> list[int]:
 
 def _distinct(values: Any) -> list[Any]:
     out: list[Any] = []
-    steps = Steps()
     for value in values:
         for other in out:
-            steps.take()
+            STEPS.take()
             if _equals(value, other):
                 break
         else:

@@ -3,7 +3,7 @@ Karmada's strategies, within these."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from kafila.placement.replica_bounds import NO_BOUNDS, Bounds
 from kafila.placement.scheduler.select import Candidate
@@ -43,9 +43,7 @@ def by_weights(candidates: Sequence[Candidate], weights: Mapping[str, int], want
         each.name: each.bounds if each.name in weights else Bounds(each.bounds.minimum, each.bounds.minimum)
         for each in candidates
     }
-    most = sum(each.maximum for each in bounds.values())
-    if most < wanted:
-        raise Unschedulable(f"the maximums of the clusters add up to {most} replicas, and {wanted} are wanted")
+    _check_maximums(bounds.values(), wanted)
     votes = {name: weights.get(name, 0) for name in bounds}
     return webster_within(wanted, votes, bounds, uid)
 
@@ -64,6 +62,7 @@ def by_room(
 
     ``scheduled``: what the candidates have now; with ``fresh`` it counts as room that is free.
     """
+    _check_maximums([each.bounds for each in candidates], wanted)
     before = dict(scheduled)
     kept = {each.name: 0 if fresh else min(before.get(each.name, 0), each.bounds.maximum) for each in candidates}
     room = {each.name: each.allocatable + before.get(each.name, 0) - kept[each.name] for each in candidates}
@@ -81,6 +80,12 @@ def by_room(
     limits = {each.name: _more(each.bounds, kept[each.name], room[each.name]) for each in candidates}
     votes = room if aggregated else {each.name: _vote(each, room[each.name]) for each in candidates}
     return _shared(wanted - sum(kept.values()), votes, limits, kept, uid, aggregated)
+
+
+def _check_maximums(bounds: Iterable[Bounds], wanted: int) -> None:
+    most = sum(each.maximum for each in bounds)
+    if most < wanted:
+        raise Unschedulable(f"the maximums of the clusters add up to {most} replicas, and {wanted} are wanted")
 
 
 def _vote(candidate: Candidate, room: int) -> int:

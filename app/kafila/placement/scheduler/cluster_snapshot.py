@@ -14,14 +14,13 @@ import orjson
 from kafila.core import quantity
 from kafila.core.values import AnyObject
 from kafila.placement.cluster_affinity import api_enabled, is_terminating, matcher
-from kafila.placement.cluster_expression import Outcome, outcome
+from kafila.placement.cluster_expression import Outcome, outcome, seen
 from kafila.placement.objects import name
 from kafila.placement.types import Cluster
 
 T = TypeVar("T")
 ENDLESS: Final = 2**31 - 1
 _EXPRESSIONS: Final = 256  # of each cluster whose outcome is remembered
-_ASKED_AGAIN: Final = 16  # of these when the cluster has changed
 _REMEMBERED: Final = 4096  # answers; past that all are forgotten, which costs less than to know the oldest
 
 
@@ -29,7 +28,7 @@ _REMEMBERED: Final = 4096  # answers; past that all are forgotten, which costs l
 class ClusterInfo:
     """One cluster. Its object must not be changed any more."""
 
-    __slots__ = ("_free", "_outcomes", "_pods", "cluster", "name", "terminating")
+    __slots__ = ("_forgot", "_free", "_outcomes", "_pods", "cluster", "name", "terminating", "to_ask")
 
     def __init__(self, cluster: Cluster) -> None:
         self.cluster = cluster
@@ -38,6 +37,28 @@ class ClusterInfo:
         self._free: dict[str, int] | None = None
         self._pods: int | None = None
         self._outcomes: dict[str, Outcome] = {}
+        self._forgot = False
+        self.to_ask: dict[str, None] = {}  # expressions that it did not match before it changed
+
+    def take_over(self, before: ClusterInfo) -> None:
+        """What was asked of it before it changed: the answers hold, or those it did not match are to be asked again."""
+        self._forgot = before._forgot
+        if (before._outcomes or before.to_ask) and seen(before.cluster) == seen(self.cluster):
+            self._outcomes, self.to_ask = before._outcomes, before.to_ask  # the same, which a thread may add to
+            return
+        to_ask = list(before.to_ask)  # first: what is asked just now gets from one to the other
+        self.to_ask = dict.fromkeys(
+            [*to_ask, *(text for text, found in list(before._outcomes.items()) if not found.matches)]
+        )
+
+    def asked_again(self, most: int) -> bool:
+        """Asks so many of `to_ask`. Does one match now, or may one that was forgotten?"""
+        some = list(self.to_ask)[:most]
+        matches = [self.outcome(expression).matches for expression in some]
+        for expression in some:
+            self.to_ask.pop(expression, None)
+        forgot, self._forgot = self._forgot, False
+        return any(matches) or forgot
 
     def outcome(self, expression: str) -> Outcome:
         """Of a cluster expression, which is evaluated once."""
@@ -45,17 +66,13 @@ class ClusterInfo:
         if found is None:
             if len(self._outcomes) >= _EXPRESSIONS:
                 self._outcomes.clear()
+                self._forgot = True
             found = self._outcomes[expression] = outcome(expression, self.cluster)
         return found
 
     def knows(self, expression: str) -> bool:
         """Would `outcome` answer at once?"""
         return expression in self._outcomes
-
-    def newly_matches(self, before: ClusterInfo) -> bool:
-        """Any of the expressions that were asked of it ``before`` it changed."""
-        failed = [expression for expression, found in before._outcomes.items() if not found.matches]
-        return any(self.outcome(expression).matches for expression in failed[:_ASKED_AGAIN])
 
     @property
     def summary(self) -> AnyObject | None:

@@ -48,6 +48,9 @@ class Rejection(NamedTuple):
     reason: str
 
 
+_FORBIDDEN: Final = Rejection(ALLOWED, NOT_ALLOWED)
+
+
 def feasible(
     spec: ResourceBindingSpec,
     affinity: str,
@@ -69,11 +72,9 @@ def feasible(
     fit, rejected = _by_placement(spec, affinity, snapshot, expression)
     present = target_names(spec)
     extra = _extra_filters(spec, present, gates, peers)
-    if allowed is not None:
-        extra.append(Filter(ALLOWED, lambda member: "" if member.name in allowed else NOT_ALLOWED))
     extra += [Filter(plugin.name, _plugin_filter(plugin, spec)) for plugin in plugins]
     again = present & rejected.keys()
-    if not extra and not again:
+    if not extra and not again and allowed is None:
         return fit, rejected
     tests = [*_placement_filters(spec, affinity, present, snapshot, expression), *extra]
     passed: list[ClusterInfo] = []
@@ -81,7 +82,11 @@ def feasible(
     for member in snapshot.members:
         if member.terminating:
             continue
-        if member.name not in rejected:
+        if allowed is not None and member.name not in allowed:
+            rejection: Rejection | None = (
+                _FORBIDDEN  # whatever else: what other filters say of it is not for its namespace
+            )
+        elif member.name not in rejected:
             rejection = _first_rejection(extra, member)
         elif member.name in again:
             rejection = _first_rejection(tests, member)

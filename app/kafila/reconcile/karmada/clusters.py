@@ -51,7 +51,6 @@ class Clusters:
         self._infos: dict[str, ClusterInfo] = {}  # as the scheduler sees them
         self._snapshot: ClusterSnapshot | None = None
         self._changed: OrderedDict[str, float] = OrderedDict()  # when labels or spec of a cluster changed, newest last
-        self._newly = ""  # the cluster that changed last, where it matches an expression that it did not match before
         self._limits: dict[str, Limit] = {}  # of the namespaces that may not use every cluster
         self._cache.listen(CLUSTERS, self._observe)
         self.deleted_works = DeletedWorks(self._cache, self._is_pulled)
@@ -80,12 +79,13 @@ class Clusters:
                 self._changed.move_to_end(name)
             self._by_name[name] = self.read(event.new)
             before, self._infos[name] = self._infos.get(name), ClusterInfo(self._by_name[name])
-            self._newly = name if before is not None and self._infos[name].newly_matches(before) else ""
+            if before is not None:
+                self._infos[name].take_over(before)
         self._snapshot = None
 
-    def newly_matches(self, cluster: str) -> bool:
-        """Does it match a cluster expression since its last change that it did not match before?"""
-        return self._newly == cluster
+    def info(self, cluster: str) -> ClusterInfo | None:
+        """As the scheduler sees it."""
+        return self._infos.get(cluster)
 
     def _observe_namespace(self, event: Event) -> None:
         limit = limit_in(event.new)

@@ -19,8 +19,9 @@ from tests.unit.placement.objects import PP_ID, binding, cluster, deployment, po
 def test_every_filter_in_tree_has_an_advice() -> None:
     """Without one it would be taken for a plugin's."""
     calls = [node for node in ast.walk(ast.parse(inspect.getsource(filters))) if isinstance(node, ast.Call)]
-    named = [call.args[0] for call in calls if isinstance(call.func, ast.Name) and call.func.id == "Filter"]
-    in_tree = {getattr(filters, argument.id) for argument in named if isinstance(argument, ast.Name)}
+    makers = ("Filter", "Rejection")
+    named = [call.args[0] for call in calls if isinstance(call.func, ast.Name) and call.func.id in makers]
+    in_tree = {getattr(filters, it.id) for it in named if isinstance(it, ast.Name) and it.id.isupper()}
     assert in_tree == REMEDIES.keys()
 
 

@@ -141,7 +141,7 @@ def test_what_is_scaled_to_nothing_runs_nowhere() -> None:
     ("rules", "said"),
     [
         ([{"minReplicas": 3}], "the minimums of the clusters add up to 12 replicas, and 10 are wanted"),
-        ([{"maxReplicas": 2}], "Clusters available replicas 8 within their bounds are not enough to schedule."),
+        ([{"maxReplicas": 2}], "the maximums of the clusters add up to 8 replicas, and 10 are wanted"),
         ([rule("m4", 7, 9)], "cluster m4 has room for 5 replicas, and its minimum is 7"),
         ([{"maxReplicas": 2}, rule("m1", 3, 9)], "the minimum of cluster m1 is 3, its maximum 2 replicas"),
     ],

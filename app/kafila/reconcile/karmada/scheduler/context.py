@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Final, final
+from typing import final
 
 from kafila.core.clock import parse_rfc3339
 from kafila.core.feature_gates import Gates
 from kafila.core.resources import Key
-from kafila.placement.cluster_expression import expression_of
+from kafila.placement.cluster_expression import AT_ONCE, expression_of
 from kafila.placement.cluster_scores import weighting
 from kafila.placement.objects import annotations_of
 from kafila.placement.scheduler.cluster_snapshot import ClusterInfo, ClusterSnapshot
@@ -28,8 +28,6 @@ from kafila.settings.federation import EstimatorOptions
 
 from .assume_cache import AssumeCache
 from .estimators import Estimates, EstimatesNeeded, Estimators
-
-AT_ONCE: Final = 16  # clusters for which an expression is evaluated while everybody waits
 
 
 @final

@@ -33,6 +33,7 @@ from kafila.reconcile.karmada.override_policies import OverrideIndex
 from kafila.reconcile.karmada.priority_classes import PriorityClasses
 from kafila.reconcile.karmada.propagation_policies import CLUSTER_POLICIES, POLICIES, PolicyIndex
 from kafila.reconcile.karmada.quota.controller import QUOTAS
+from kafila.reconcile.karmada.scheduler.asking_again import AskingAgain
 from kafila.reconcile.karmada.scheduler.backoff import SchedulingBackoff
 from kafila.reconcile.karmada.scheduler.context import Scheduler
 from kafila.reconcile.karmada.scheduler.decision_records import DecisionRecorder
@@ -92,6 +93,7 @@ class TemplateController:
         )
         self.queue = self._templates.queue
         self._bound = Enqueuer(self._cache, self._catalog, self._templates)
+        self._asking_again = AskingAgain(clusters, lambda: self._bound.enqueue_failed(constants.REASON_NO_CLUSTER_FIT))
         self._without_overrides: set[Key] = set()  # templates whose policy waits for override policies
         self._backoff = SchedulingBackoff(
             lambda key, seconds: self._templates.enqueue(key, background=True, after=seconds), gates
@@ -147,12 +149,14 @@ class TemplateController:
         self.queue.start()
         self._deletion.start()
         self._unselected.queue.start()
+        self._asking_again.start()
 
     def report_failures(self, report: Report) -> None:
         for queue in (self.queue, self._deletion.queue, self._unselected.queue):
             queue.on_failure = partial(report, queue.name)
 
     async def stop(self) -> None:
+        await self._asking_again.stop()
         await self._unselected.queue.stop()
         await self.queue.stop()
         await self._deletion.stop()
@@ -274,8 +278,7 @@ class TemplateController:
     def _observe_cluster(self, event: Event) -> None:
         if event.old is not None and event.new is not None and is_same_for_scheduler(event.old, event.new):
             self._observe_cluster_status(self._clusters.read(event.old), self._clusters.read(event.new))
-            if self._clusters.newly_matches(event.key.name):
-                self._bound.enqueue_failed(constants.REASON_NO_CLUSTER_FIT)
+            self._asking_again.changed(event.key.name)
             return
         self._bound.enqueue_all()
 
