@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
+
+from tests.attack.turns import with_turns
 
 POLICIES = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies"
 COSTLY = "object.data.all(a, object.data.all(b, object.data.all(c, a + b + c != 'x')))"
@@ -36,19 +37,9 @@ async def test_nobody_waits_for_a_policy_but_the_write(api: Any) -> None:
     """The loop takes turns while the policy is evaluated: counted, and not by a clock."""
     await api.made(POLICIES, policy("costly", COSTLY))
     await api.made(POLICIES.replace("policies", "policybindings"), binding("costly"))
-    turns = 0
-
-    async def count() -> None:
-        nonlocal turns
-        while True:
-            turns += 1
-            await asyncio.sleep(0)
-
-    counting = asyncio.create_task(count())
     obj = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "big"}}
     obj["data"] = {f"k{n}": "v" for n in range(300)}
-    found = await api.post("/api/v1/namespaces/default/configmaps", obj)
-    counting.cancel()
+    found, turns = await with_turns(api.post("/api/v1/namespaces/default/configmaps", obj))
     assert found.status_code == 422
     assert "operation cancelled: actual cost limit exceeded" in found.json()["message"]
     assert turns > 50

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import pytest
 
 from kafila.registry import User
+from tests.attack.turns import with_turns
 
 GROUP = "/apis/admissionregistration.k8s.io/v1"
 CONFIGMAPS = "/api/v1/namespaces/default/configmaps"
@@ -134,17 +134,7 @@ async def test_nobody_waits_for_a_mutation_but_the_write(api: Any) -> None:
     """The loop takes turns while the policy is evaluated: counted, and not by a clock."""
     costly = "object.data.all(a, object.data.all(b, object.data.all(c, a + b + c != 'x')))"
     await bound(api, f"Object{{metadata: Object.metadata{{labels: {{'x': string({costly})}}}}}}", applies=True)
-    turns = 0
-
-    async def count() -> None:
-        nonlocal turns
-        while True:
-            turns += 1
-            await asyncio.sleep(0)
-
-    counting = asyncio.create_task(count())
-    answer = await api.post(CONFIGMAPS, configmap(**{f"k{n}": "v" for n in range(200)}))
-    counting.cancel()
+    answer, turns = await with_turns(api.post(CONFIGMAPS, configmap(**{f"k{n}": "v" for n in range(200)})))
     assert answer.status_code == 403
     assert "operation cancelled: actual cost limit exceeded" in answer.json()["message"]
     assert turns > 50
