@@ -169,8 +169,8 @@ def _reads(sample: Sample) -> Case:
         obj["metadata"]["labels"]["n"] = label
     chosen = {"labelSelector": f"read={sample.kind.plural}"}
     case.ask("create", "POST", many, minimal)
+    _settled(case, sample, "create", path)  # before the other one comes: watches tell the order
     case.ask("create rich", "POST", many, rich)
-    _settled(case, sample, "create", path)
     _settled(case, sample, "create rich", other)
     for form, accept in (
         ("json", ""),
