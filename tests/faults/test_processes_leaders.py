@@ -149,7 +149,7 @@ async def test_a_leader_that_is_asked_to_end_hands_over_at_once(plane: ControlPl
     await eventually(lambda: not leader.alive, "its end")
     said = [line["event"] for line in leader.lines()]
     assert said[-1] == UNREGISTERED, "in order, to the last word"
-    assert ENDED in said[said.index(LED) :]
+    assert ENDED in said[-said[::-1].index(LED) :]
     still = "SELECT FROM leases WHERE name = 'controllers' AND holder LIKE $1 AND expires > clock_timestamp()"
     assert not await plane.sql(still, f"%\\_{leader.pid}\\_%"), "nobody has to wait until its lease is over"
     await eventually(lambda: leads(other), "the other leads")
