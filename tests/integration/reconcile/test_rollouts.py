@@ -8,8 +8,10 @@ import pytest
 
 from kafila.core.values import Object
 from kafila.placement.rollout.revision import REVISION
+from tests.integration.reconcile import third_party as parties
 
 Lab = Any
+WIDGET = ("example.com/v1", "Widget")
 BINDING = "web-deployment"
 BROKEN = "registry.invalid/nothing:1"  # no simulated node can pull it
 
@@ -223,3 +225,42 @@ async def test_without_a_namespace(three: Lab) -> None:
     await three.until(lambda: three.in_member("m2", "PriorityClass", "high", "")["metadata"]["labels"].get("v") == "2")
     await three.rest()
     assert len(three.list("ClusterTemplateRevision")) == 2
+
+
+async def test_a_condition_that_a_workload_s_reflected_status_leaves_out(three: Lab) -> None:
+    gate = {"requireHealthy": False, "requiredConditions": [{"type": "Available"}]}
+    await begin(three, "m1", "m2", gate=gate)
+    await image(three, "nginx:2")
+    await three.until(lambda: set(images(three).values()) == {"nginx:2"} and rollout(three)["phase"] == "Succeeded")
+    assert "conditions" not in three.get("Deployment", "web")["status"]  # of that Karmada's clients see what they did
+
+
+async def test_a_condition_of_an_earlier_generation_does_not_count(three: Lab) -> None:
+    await parties.know(three, *WIDGET)
+    widget = parties.object_of(*WIDGET, {"size": 1})
+    gate = {"requiredConditions": [{"type": "Ready"}]}
+    select = [{"apiVersion": WIDGET[0], "kind": WIDGET[1], "name": "it"}]
+    await three.create(three.policy("policy", "m1", "m2", select=select, rolloutStrategy=strategy(gate=gate)))
+    await parties.create(three, widget)
+    for member in ("m1", "m2"):
+        await three.until(lambda member=member: there(three, member, widget))
+        await ready(three, member, widget)
+    await three.until(lambda: rollout(three, "it-widget").get("phase") == "Succeeded")
+    kind = parties.kind_of(three.registry, *WIDGET)
+    await three.registry.modify(kind, "default", "it", lambda obj: {**obj, "spec": {"size": 2}}, parties.OPERATOR)
+    await three.until(lambda: there(three, "m1", widget)["metadata"]["generation"] == 2)
+    await three.rest()
+    assert [row["phase"] for row in rollout(three, "it-widget")["clusters"]] == ["Progressing", "Pending"]
+    assert "nothing says that it is of this revision" in rollout(three, "it-widget")["clusters"][0]["message"]
+    await ready(three, "m1", widget)
+    await three.until(lambda: there(three, "m2", widget)["metadata"]["generation"] == 2)
+
+
+def there(lab: Lab, member: str, obj: Object) -> Object:
+    return parties.stored(lab.members[member].registry, obj)
+
+
+async def ready(lab: Lab, member: str, obj: Object) -> None:
+    """Its operator has seen it."""
+    seen = {"observedGeneration": there(lab, member, obj)["metadata"]["generation"]}
+    await parties.write_status(lab, member, obj, {**seen, "conditions": [{"type": "Ready", "status": "True", **seen}]})

@@ -6,13 +6,15 @@ from typing import Any
 
 import pytest
 
+from kafila.core.clock import rfc3339
 from kafila.core.conditions import condition
 from kafila.core.values import Object
-from kafila.placement.rollout.gate import COND_REVISION, report
+from kafila.placement.rollout.gate import COND_REVISION, report, with_observed_conditions, with_observed_revision
 from kafila.placement.rollout.revision import REVISION
 from kafila.placement.rollout.strategy import Gate
 
 NEW = "b2"
+GIVEN, EARLIER, LATER = "2026-11-30T12:00:00Z", "2026-11-30T11:59:59Z", "2026-11-30T12:00:01Z"
 
 
 def work(
@@ -22,12 +24,15 @@ def work(
     applied: str = "True",
     health: str | None = "Healthy",
     status: Any = None,
+    generation: int = 0,
+    api_version: str = "example.com/v1",
 ) -> Any:
-    conditions = [condition("Applied", applied, "R", "told"), condition(COND_REVISION, "True", "Observed", observed)]
+    said = condition(COND_REVISION, "True", "Observed", observed, generation)
+    conditions = [condition("Applied", applied, "R", "told"), {**said, "lastTransitionTime": GIVEN}]
     reported: Object = {"identifier": {}, "status": status}
     if health:
         reported["health"] = health
-    manifests = [{"metadata": {"annotations": {REVISION: manifest}}}]
+    manifests = [{"apiVersion": api_version, "metadata": {"annotations": {REVISION: manifest}}}]
     return {
         "metadata": {},
         "spec": {"workload": {"manifests": manifests}},
@@ -58,26 +63,85 @@ def test_health_need_not_count() -> None:
 
 
 PASSED = {"type": "SmokeTestsPassed", "status": "True"}
+UNKNOWN = "condition SmokeTestsPassed is Unknown, not True"
+UNTOLD = "condition SmokeTestsPassed is True, and nothing says that it is of this revision"
+GATE = Gate(conditions=(("SmokeTestsPassed", "True"),))
+
+
+def passed(**more: Any) -> Object:
+    return {**PASSED, **more}
 
 
 @pytest.mark.parametrize(
     ("status", "message"),
     [
-        ({"conditions": [PASSED]}, ""),
-        ({"conditions": [{**PASSED, "status": "False"}]}, "condition SmokeTestsPassed is False, not True"),
-        ({"conditions": []}, "condition SmokeTestsPassed is Unknown, not True"),
-        (
-            {"observedGeneration": 3, "conditions": [{**PASSED, "observedGeneration": 2}]},
-            "condition SmokeTestsPassed is Unknown, not True",
-        ),
-        ({"observedGeneration": 3, "conditions": [{**PASSED, "observedGeneration": 3}]}, ""),
-        (None, "condition SmokeTestsPassed is Unknown, not True"),
-        ("text", "condition SmokeTestsPassed is Unknown, not True"),
-        ({"conditions": "text"}, "condition SmokeTestsPassed is Unknown, not True"),
-        ({"conditions": [7, {"type": 7}, {}]}, "condition SmokeTestsPassed is Unknown, not True"),
-        ({"conditions": [{**PASSED, "status": {"a": 1}}]}, "condition SmokeTestsPassed is {'a': 1}, not True"),
+        ({"conditions": [passed(lastTransitionTime=LATER)]}, ""),
+        ({"conditions": [passed(status="False")]}, "condition SmokeTestsPassed is False, not True"),
+        ({"conditions": []}, UNKNOWN),
+        (None, UNKNOWN),
+        ("text", UNKNOWN),
+        ({"conditions": "text"}, UNKNOWN),
+        ({"conditions": [7, {"type": 7}, {}]}, UNKNOWN),
+        ({"conditions": [passed(status={"a": 1})]}, "condition SmokeTestsPassed is {'a': 1}, not True"),
+        ({"conditions": [passed(lastTransitionTime={}, observedGeneration="9")]}, UNTOLD),
     ],
 )
 def test_conditions_whatever_a_member_reports(status: Any, message: str) -> None:
-    gate = Gate(conditions=(("SmokeTestsPassed", "True"),))
-    assert report(work(status=status), NEW, gate).message == message
+    assert report(work(status=status), NEW, GATE).message == message
+
+
+@pytest.mark.parametrize(
+    ("generation", "status", "message"),
+    [
+        # by generation, where somebody says which one he had seen
+        (3, {"observedGeneration": 3, "conditions": [passed(observedGeneration=2)]}, UNTOLD),
+        (3, {"observedGeneration": 2, "conditions": [passed(observedGeneration=2)]}, UNTOLD),
+        (3, {"observedGeneration": 2, "conditions": [passed(observedGeneration=3)]}, ""),
+        (3, {"observedGeneration": 2, "conditions": [passed(lastTransitionTime=LATER)]}, UNTOLD),
+        (3, {"observedGeneration": 3, "conditions": [passed(lastTransitionTime=EARLIER)]}, ""),
+        # by time, where nobody does
+        (3, {"conditions": [passed()]}, UNTOLD),
+        (3, {"conditions": [passed(lastTransitionTime=EARLIER)]}, UNTOLD),
+        (3, {"conditions": [passed(lastTransitionTime=GIVEN)]}, ""),
+        (0, {"conditions": [passed(lastTransitionTime=EARLIER, observedGeneration=9)]}, UNTOLD),
+    ],
+)
+def test_a_condition_counts_if_it_is_of_this_revision(generation: int, status: Any, message: str) -> None:
+    assert report(work(status=status, generation=generation), NEW, GATE).message == message
+
+
+def test_a_workload_s_controller_speaks_for_its_own_conditions_only() -> None:
+    status = {"observedGeneration": 3, "conditions": [{"type": "Available", "status": "True"}, PASSED]}
+    found = work(status=status, generation=3, api_version="apps/v1")
+    assert report(found, NEW, Gate(conditions=(("Available", "True"),))).is_satisfied
+    assert report(found, NEW, GATE).message == UNTOLD
+
+
+OURS: Object = {"annotations": {REVISION: NEW}, "generation": 4}
+
+
+def test_the_time_of_what_was_observed_is_when_the_revision_was_given() -> None:
+    noon = 1_796_040_000.0
+    first = with_observed_revision([], {"metadata": OURS}, noon)
+    assert [(each["message"], each["observedGeneration"], each["lastTransitionTime"]) for each in first] == [
+        (NEW, 4, rfc3339(noon))
+    ]
+    scaled = with_observed_revision(first, {"metadata": {**OURS, "generation": 5}}, noon + 60)
+    assert [(each["observedGeneration"], each["lastTransitionTime"]) for each in scaled] == [(5, rfc3339(noon))]
+    newer = {"metadata": {"annotations": {REVISION: "c3"}}}
+    assert with_observed_revision(first, newer, None) == first  # what was applied was the one before
+    assert with_observed_revision(first, newer, noon + 60)[0]["lastTransitionTime"] == rfc3339(noon + 60)
+    assert with_observed_revision(first, {"metadata": {}}, noon) == []
+
+
+def test_conditions_that_are_not_reflected_are_taken_along_where_a_rollout_is() -> None:
+    available = {"type": "Available", "status": "True", "lastTransitionTime": GIVEN}
+    shown: Object = {"conditions": [{**available, "lastUpdateTime": LATER, "message": "m"}, 7, {"type": "x"}]}
+    reflected: Any = {"identifier": {}, "status": {"replicas": 1}}
+    found = with_observed_conditions(reflected, {"metadata": OURS, "status": shown})
+    assert found == {"identifier": {}, "status": {"replicas": 1, "conditions": [available]}}
+    assert with_observed_conditions(reflected, {"metadata": {}, "status": shown}) is reflected
+    whole: Any = {"identifier": {}, "status": {"conditions": []}}
+    assert with_observed_conditions(whole, {"metadata": OURS, "status": shown}) is whole
+    for odd in ("text", None, {"conditions": "text"}, {"conditions": []}):
+        assert with_observed_conditions(reflected, {"metadata": OURS, "status": odd}) is reflected

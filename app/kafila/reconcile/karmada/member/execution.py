@@ -7,6 +7,7 @@ the first status of an object usually cost one write. After a restart every Work
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Protocol, final
@@ -187,7 +188,7 @@ class ExecutionController:
             self.unreachable.add(key)
 
     async def _apply(self, key: Key, work: Work, size: int) -> None:
-        manifests = manifests_of(work)
+        began, manifests = time.time(), manifests_of(work)
         failures: list[str] = []
         away: Unreachable | None = None
         backlog = self.queue.is_low_priority(key)
@@ -213,7 +214,8 @@ class ExecutionController:
                     raise Requeue(NAMESPACE_DELAY) from None
                 failures.append(str(error))
                 self._event_on_template(manifest, self._failed_event(manifest, error), recreated)
-        outcome = Outcome(generation, len(manifests), tuple(failures), recreated, work["metadata"].get("uid", ""))
+        uid = work["metadata"].get("uid", "")
+        outcome = Outcome(generation, len(manifests), tuple(failures), recreated, uid, began)
         self._outcomes[key] = outcome
         self._status.queue.add_after(key, REPORT_DELAY, background=backlog)
         if before != outcome and not recreated and not (backlog and before is None and outcome.is_recorded(work)):

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from kafila.core.conditions import conditions_of, with_condition
 from kafila.core.values import Object
 from kafila.placement import constants
-from kafila.placement.rollout.gate import with_observed_revision
+from kafila.placement.rollout.gate import with_observed_conditions, with_observed_revision
 from kafila.placement.types import ManifestStatus, Work, WorkStatus
 from kafila.placement.work.status import applied_condition, dispatching_condition
 
 
-class Outcome(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Outcome:
     """What came of applying a Work at one generation."""
 
     generation: int
@@ -21,6 +23,7 @@ class Outcome(NamedTuple):
     errors: tuple[str, ...]
     recreated: bool  # the object had gone from the member
     uid: str = ""  # of the Work: another one may follow with its name and its generation
+    began: float = field(default=0.0, compare=False)  # Unix seconds
 
     def is_of(self, work: Work) -> bool:
         return self.uid == work["metadata"].get("uid", "")
@@ -52,8 +55,9 @@ def work_status(
     if outcome is not None and not suspended:
         made = with_condition(made, outcome.condition)
         if seen is not None:
-            status["manifestStatuses"] = [seen.status]
-            made = with_observed_revision(made, seen.observed)
+            status["manifestStatuses"] = [with_observed_conditions(seen.status, seen.observed)]
+            is_newest = outcome.generation == work["metadata"].get("generation", 0)
+            made = with_observed_revision(made, seen.observed, outcome.began if is_newest else None)
         elif outcome.errors and all(map(is_gone, manifests_of(work))):
             status.pop("manifestStatuses", None)
     status["conditions"] = made
