@@ -21,6 +21,9 @@ AT_ONCE: Final = 8  # clusters
 LOOK_SECONDS: Final = 120.0  # into one cluster
 _HEADERS: Final = ("CLUSTER", "KIND", "OBJECT", "REASON", "MESSAGE")
 _UNLISTED: Final = (403, 404, 405)
+_OF_THE_CLUSTER: Final = (401, 502, 503, 504)  # not of one kind only
+_RECORDS: Final = "audit.kafila.io"  # of a member that is kafila: read from a table, no objects that a Work could bring
+_MOST_REFUSED: Final = 10  # kinds of a cluster that are told of one by one
 
 
 def check(
@@ -137,15 +140,18 @@ class _Looking:
         found = _Held(name)
         through = f"/apis/cluster.karmada.io/v1alpha1/clusters/{name}/proxy"
         query = {"labelSelector": f"{constants.MANAGED}={constants.TRUE}"}
+        refused: list[str] = []  # of other kinds all is known
         try:
             async with slots, asyncio.timeout(LOOK_SECONDS):
                 for group, kind, api_version, plural in _kinds(cluster):
                     try:
                         items, _ = await self._client.list(through + resource_path(api_version, plural), query=query)
                     except StatusError as error:
-                        if error.code in _UNLISTED:
-                            continue
-                        raise
+                        if error.code in _OF_THE_CLUSTER:
+                            raise
+                        if error.code not in _UNLISTED:
+                            refused.append(f"{plural}.{group}".rstrip(".") + f": {error.message}")
+                        continue
                     found.listed.add((group, kind))
                     for item in items:
                         meta = item["metadata"]
@@ -153,6 +159,9 @@ class _Looking:
                         found.objects.append((item, through + within))
         except (StatusError, Unreachable, UnusableAnswer, TimeoutError) as error:
             self.unseen.append(Unseen(name, str(error) or f"it did not answer within {LOOK_SECONDS:.0f} s"))
+        self.unseen += [Unseen(name, why) for why in refused[:_MOST_REFUSED]]
+        if len(refused) > _MOST_REFUSED:
+            self.unseen.append(Unseen(name, f"{len(refused) - _MOST_REFUSED} more kinds are refused"))
         return found
 
 
@@ -191,6 +200,8 @@ def _kinds(cluster: Object) -> Iterable[tuple[str, str, str, str]]:
     for enabled in (cluster.get("status") or {}).get("apiEnablements") or ():
         api_version = enabled["groupVersion"]
         group, _ = split_api_version(api_version)
+        if group == _RECORDS:
+            continue
         for resource in enabled.get("resources") or ():
             if (group, resource["kind"]) not in seen:
                 seen.add((group, resource["kind"]))

@@ -24,6 +24,7 @@ from kafila.placement.objects import (
     status,
     uid,
 )
+from kafila.placement.rollout.begin import revision_for
 
 # reasons
 NO_CLUSTER: Final = "WorkWithoutCluster"
@@ -73,6 +74,8 @@ def of_works(bindings: Sequence[Object], works: Iterable[Object], clusters: Sequ
         if metadata(binding).get("deletionTimestamp"):
             continue
         for cluster in sorted((_wanted(binding) & known) - placed[identity_in(spec(binding)["resource"])]):
+            if _is_waited_for(binding, cluster):
+                continue
             yield _of(binding, binding["kind"], NO_WORK, f"there is no Work of it for cluster {cluster}")
 
 
@@ -125,6 +128,12 @@ def _id(obj: Object) -> str:
 
 def _called(binding: Object) -> str:
     return "/".join(part for part in (binding["kind"], namespace(binding), name(binding)) if part)
+
+
+def _is_waited_for(binding: Object, cluster: str) -> bool:
+    """Has it none because its turn in the first rollout of the object has not come?"""
+    rollout = status(binding).get("rollout")
+    return rollout is not None and not revision_for(rollout, cluster)
 
 
 def _wanted(binding: Object) -> set[str]:

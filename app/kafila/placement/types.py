@@ -403,6 +403,7 @@ class ResourceSummary(TypedDict):
 class RolloutClusterStatus(TypedDict):
     name: str
     stage: NotRequired[str]
+    requireApproval: NotRequired[bool]
     phase: Literal["Pending", "Progressing", "Succeeded", "Failed", "Skipped", "RolledBack"]
     revision: NotRequired[str]
     startedAt: NotRequired[str]

@@ -194,6 +194,55 @@ async def test_rollback_by_itself(three: Lab) -> None:
     await three.until(lambda: set(images(three).values()) == {"nginx:2"})
 
 
+async def test_an_undo_is_over_with_the_rollout_that_it_was_about(three: Lab) -> None:
+    await begin(three, "m1", "m2")
+    first = rollout(three)["revision"]
+    await image(three, "nginx:2")
+    await three.until(lambda: rollout(three)["revision"] != first and rollout(three)["phase"] == "Succeeded")
+    await ask(three, revision=rollout(three)["revision"], undo=True)
+    await three.until(lambda: set(images(three).values()) == {"nginx:1"})
+    await image(three, "nginx:1")
+    await three.until(lambda: rollout(three)["revision"] == first and rollout(three)["phase"] == "Succeeded")
+    assert "rollout" not in three.get("ResourceBinding", BINDING)["spec"]
+    await image(three, "nginx:2")  # the same template comes back, and nobody has taken it back
+    await three.until(lambda: rollout(three)["revision"] != first and rollout(three)["phase"] == "Succeeded")
+    assert set(images(three).values()) == {"nginx:2"}
+
+
+async def test_a_revision_that_somebody_has_deleted(three: Lab) -> None:
+    await begin(three, "m1", "m2", timeout="1s", onFailure={"action": "Rollback"})
+    (kept,) = (each["metadata"]["name"] for each in three.list("TemplateRevision"))
+    await three.delete("TemplateRevision", kept)
+    await three.until(lambda: three.list("TemplateRevision"), "it is kept anew from the template")
+    await image(three, BROKEN)
+    await three.until(lambda: len(three.list("TemplateRevision")) == 2)
+    await three.delete("TemplateRevision", kept)
+    await three.until(lambda: rollout(three)["phase"] == "Failed")
+    assert "cannot be given back" in rollout(three)["message"]
+    assert images(three) == {"m1": BROKEN, "m2": "nginx:1"}
+    await three.until(lambda: "RolloutFailed" in reasons(three))
+    assert "RolloutRolledBack" not in reasons(three)
+
+
+async def test_an_edit_of_the_stages_takes_no_approval_away(three: Lab) -> None:
+    stages = [
+        {"name": "canary", "targetClusters": {"clusterNames": ["m1"]}},
+        {"name": "prod", "targetClusters": {"clusterNames": ["m2"]}, "requireApproval": True},
+    ]
+    await three.create(three.policy("policy", "m1", "m2", rolloutStrategy=strategy(stages=stages)))
+    await three.create(three.deployment())
+    await three.until(lambda: rollout(three).get("phase") == "WaitingForApproval")
+
+    def renamed(obj: Object) -> None:
+        obj["spec"]["rolloutStrategy"]["staged"]["stages"][1]["name"] = "production"
+
+    await three.change("PropagationPolicy", "policy", renamed)
+    await three.rest()
+    assert images(three) == {"m1": "nginx:1"}
+    await ask(three, revision=rollout(three)["revision"], approvedStages=["prod"])
+    await three.until(lambda: images(three) == {"m1": "nginx:1", "m2": "nginx:1"})
+
+
 async def test_overrides_hold_for_either_revision(three: Lab) -> None:
     await begin(three, "m1", "m2", timeout="1s")
     await image(three, BROKEN)

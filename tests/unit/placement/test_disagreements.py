@@ -20,6 +20,12 @@ def binding(*clusters: str, **more: Any) -> Object:
     return {"kind": "ResourceBinding", "metadata": {"namespace": "a", "name": "b", "labels": {RB: "1"}}, "spec": spec}
 
 
+def waiting(cluster: str) -> Object:
+    rows = [{"name": "m1", "phase": "Progressing", "revision": "a1"}, {"name": cluster, "phase": "Pending"}]
+    rollout = {"revision": "a1", "stableRevision": "a0", "phase": "Progressing", "clusters": rows}
+    return {**binding("m1", "m2"), "status": {"rollout": rollout}}
+
+
 def work(cluster: str, of: str = "1", applied: bool = True, *manifests: Object) -> Object:
     return {
         "kind": "Work",
@@ -47,6 +53,8 @@ def made_by_a_controller(obj: Object) -> Object:
     [
         ([binding("m1", "m2")], [work("m1"), work("m2")], []),
         ([binding("m1", "m2")], [work("m1")], ["b WorkMissing there is no Work of it for cluster m2"]),
+        ([waiting("m2")], [work("m1")], []),  # its turn has not come
+        ([waiting("m3")], [work("m1")], ["b WorkMissing there is no Work of it for cluster m2"]),
         ([binding("m1", "gone")], [work("m1")], []),  # it is being taken out of the binding
         ([ending(binding("m1"))], [], []),
         ([], [work("m1")], ["w WorkWithoutBinding its binding is not there"]),

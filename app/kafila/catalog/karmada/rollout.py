@@ -29,6 +29,7 @@ class RolloutControl(Model):
 class RolloutClusterStatus(Model):
     name: str = Field(description="Name of the cluster.")
     stage: str | None = Field(None, description="Stage that it belongs to.")
+    require_approval: bool | None = Field(None, description="Whether its stage waits for an approval.")
     phase: Literal["Pending", "Progressing", "Succeeded", "Failed", "Skipped", "RolledBack"] = Field(
         description="How far it is."
     )

@@ -55,6 +55,7 @@ class Seen(NamedTuple):
     reports: Mapping[str, Report]
     suspended: Collection[str] = ()  # nothing is written there
     evicted: Collection[str] = ()  # the object had to leave because it had failed there
+    is_stable_kept: bool = True  # is the stable revision there to be given back?
 
 
 class Advance(NamedTuple):
@@ -102,8 +103,8 @@ class _Look:
 
     def take(self) -> None:
         self._resume()
-        if self._is_undone:
-            self._roll_back("somebody asked for it")
+        if self._is_undone and self._roll_back("somebody asked for it"):
+            return
         if self.status["phase"] in (SUCCEEDED, ROLLED_BACK):
             return
         for row in self.rows:
@@ -144,10 +145,15 @@ class _Look:
             self.status.pop("completedAt", None)
             self._event("Normal", EVENT_RESUMED, f"Revision {self.status['revision']} is rolled out further")
 
-    def _roll_back(self, why: str) -> None:
+    def _roll_back(self, why: str) -> bool:
+        """Does anything follow from it?"""
         stable = self.status.get("stableRevision", "")
         if not stable or self.status["phase"] == ROLLED_BACK:
-            return
+            return False
+        if not self.seen.is_stable_kept:
+            gone = f"{why}, and revision {stable} cannot be given back: it is not kept any more"
+            self._enter(FAILED, gone, EVENT_FAILED, "Warning")
+            return True
         for row in self.rows:
             if row["phase"] != SKIPPED:
                 row["phase"], row["revision"] = ROLLED_BACK, stable
@@ -157,6 +163,7 @@ class _Look:
         text = f"All clusters get revision {stable} back instead of {self.status['revision']}: {why}"
         self._say(text)
         self._event("Warning", EVENT_ROLLED_BACK, text)
+        return True
 
     # -- one cluster ---------------------------------------------------------------------------------------------------
 
@@ -265,7 +272,7 @@ class _Look:
                 continue
             waiting = [row for row in group if row["phase"] == PENDING]
             stage = group[0].get("stage", "")
-            if waiting and stage in self.strategy.with_approval and stage not in self._approved:
+            if stage not in self._approved and any(row.get("requireApproval") for row in waiting):
                 self._enter(WAITING, f"stage {stage} waits for an approval", EVENT_WAITING)
                 return
             most = self.strategy.concurrency(stage)
@@ -290,13 +297,20 @@ class _Look:
         self._event("Normal", EVENT_CLUSTER_PROGRESSING, text)
 
     def _end(self, failed: list[str]) -> None:
-        self.status.update({"phase": SUCCEEDED, "completedAt": rfc3339(self.now)})
+        """Every cluster has had its turn; where one failed, those that come later have the stable revision."""
         self.status.pop("heldSince", None)
         self.due.clear()
         done = sum(row["phase"] == SUCCEEDED for row in self.rows)
         text = f"Revision {self.status['revision']} is in {done} of {len(self.rows)} clusters as it has to be"
         self._say(text + (f"; {', '.join(failed[:10])} failed" if failed else ""))
-        self._event("Normal", EVENT_SUCCEEDED, self.status["message"])
+        phase: Phase = FAILED if failed else SUCCEEDED
+        if self.status["phase"] == phase:
+            return
+        self.status.update({"phase": phase, "completedAt": rfc3339(self.now)})
+        if failed:
+            self._event("Warning", EVENT_FAILED, self.status["message"])
+        else:
+            self._event("Normal", EVENT_SUCCEEDED, self.status["message"])
 
     def _enter(self, phase: Phase, message: str, event: str = "", type: str = "Normal") -> None:
         """``event``: recorded where the phase is a new one."""

@@ -8,6 +8,7 @@ from typing import cast
 from kafila.core.clock import rfc3339
 from kafila.placement.types import RolloutClusterStatus, RolloutStatus
 
+from .order import Place
 from .phases import PENDING, PROGRESSING, ROLLED_BACK, SKIPPED, SUCCEEDED
 
 
@@ -45,15 +46,15 @@ def adopted(revision: str, generation: int, now: float) -> RolloutStatus:
 
 def begun(
     before: RolloutStatus | None,
-    order: Sequence[tuple[str, str]],
+    order: Sequence[Place],
     revision: str,
     generation: int,
     now: float,
 ) -> RolloutStatus:
-    """``before``: the rollout so far; None where there is nothing in any cluster yet. ``order``: (stage, cluster)."""
+    """``before``: the rollout so far; None where there is nothing in any cluster yet."""
     stable = _stable(before)
     had = revisions_by_cluster(before) if before is not None else lambda cluster: ""
-    rows = [_row(had(cluster), stage, cluster, revision, now) for stage, cluster in order]
+    rows = [_row(had(place.cluster), place, revision, now) for place in order]
     status = _status(revision, stable, generation, PROGRESSING, rows, now)
     if before is not None and before.get("resumeTriggeredAt"):
         status["resumeTriggeredAt"] = before["resumeTriggeredAt"]
@@ -67,10 +68,12 @@ def _stable(before: RolloutStatus | None) -> str:
     return before["revision"] if before["phase"] == SUCCEEDED else before.get("stableRevision", "")
 
 
-def _row(had: str, stage: str, cluster: str, revision: str, now: float) -> RolloutClusterStatus:
-    row: RolloutClusterStatus = {"name": cluster, "phase": PENDING}
-    if stage:
-        row["stage"] = stage
+def _row(had: str, place: Place, revision: str, now: float) -> RolloutClusterStatus:
+    row: RolloutClusterStatus = {"name": place.cluster, "phase": PENDING}
+    if place.stage:
+        row["stage"] = place.stage
+    if place.requires_approval:
+        row["requireApproval"] = True
     if had:
         row["revision"] = had
     if had == revision:

@@ -7,7 +7,6 @@ from kafila.placement.types import Binding, RolloutControl, RolloutStatus
 
 from .order import groups
 from .phases import FAILED, PAUSED, PENDING, PROGRESSING, ROLLED_BACK, SUCCEEDED, WAITING
-from .strategy import staged_rollout, strategy_of
 
 
 class NotPossible(Exception):
@@ -62,15 +61,21 @@ def undone(binding: Binding) -> RolloutControl:
     return {**_asked(binding), "revision": rollout["revision"], "undo": True, "paused": False, "approvedStages": []}
 
 
+def carried_over(asked: RolloutControl) -> RolloutControl | None:
+    """What holds for the next rollout, too: what was said of a revision is over with its rollout, also when that revision comes back."""
+    return {"paused": True} if asked.get("paused") else None
+
+
 def waiting_stage(binding: Binding) -> str:
     """The stage that waits for an approval, "" where none does."""
-    rollout, wanted = rollout_of(binding), staged_rollout(binding["spec"])
-    if rollout["phase"] != WAITING or wanted is None:
+    rollout = rollout_of(binding)
+    if rollout["phase"] != WAITING:
         return ""
-    with_approval = strategy_of(wanted).with_approval
+    asked = _asked(binding)
+    approved = asked.get("approvedStages") or () if asked.get("revision") == rollout["revision"] else ()
     for group in groups(rollout.get("clusters") or ()):
         stage = group[0].get("stage", "")
-        if stage in with_approval and any(row["phase"] == PENDING for row in group):
+        if stage not in approved and any(row["phase"] == PENDING and row.get("requireApproval") for row in group):
             return stage
     return ""
 

@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from kafila.placement.cluster_affinity import matcher
 from kafila.placement.types import Cluster, RolloutClusterStatus, StagedRollout
 
 
-def ordered(targets: Collection[str], wanted: StagedRollout, clusters: Mapping[str, Cluster]) -> list[tuple[str, str]]:
-    """(stage, cluster); those of no stage come last. ``clusters``: Cluster objects by name."""
+class Place(NamedTuple):
+    """``stage``: "" for those of none."""
+
+    stage: str
+    cluster: str
+    requires_approval: bool = False
+
+
+def ordered(targets: Collection[str], wanted: StagedRollout, clusters: Mapping[str, Cluster]) -> list[Place]:
+    """Those of no stage come last. ``clusters``: Cluster objects by name."""
     left = sorted(targets)
-    found: list[tuple[str, str]] = []
+    found: list[Place] = []
     for stage in wanted.get("stages") or ():
         fits = matcher(stage.get("targetClusters"))
         chosen = frozenset(name for name in left if name in clusters and fits(clusters[name]))
-        found += [(stage["name"], name) for name in left if name in chosen]
+        found += [Place(stage["name"], name, bool(stage.get("requireApproval"))) for name in left if name in chosen]
         left = [name for name in left if name not in chosen]
     place = {name: index for index, name in enumerate(wanted.get("order") or ())}
     left.sort(key=lambda name: (place.get(name, len(place)), name))
-    return [*found, *(("", name) for name in left)]
+    return [*found, *(Place("", name) for name in left)]
 
 
 def groups(rows: Sequence[RolloutClusterStatus]) -> Iterator[list[RolloutClusterStatus]]:

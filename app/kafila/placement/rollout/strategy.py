@@ -29,7 +29,6 @@ class Strategy(NamedTuple):
     gate: Gate = Gate()
     timeout: float = 1800  # seconds for each cluster
     action: str = PAUSE
-    with_approval: frozenset[str] = frozenset()  # stages that wait for one
     at_once: int | None = None  # clusters of a stage under way at a time; None: all of a stage, one of those in none
     at_once_in: Mapping[str, int] = MappingProxyType({})  # the same, of the stages that say so themselves
 
@@ -55,7 +54,6 @@ def strategy_of(wanted: StagedRollout) -> Strategy:
         Gate(gate.get("requireHealthy") is not False, conditions, seconds_of(gate.get("minSuccessTime") or "0s")),
         seconds_of(wanted.get("timeout") or TIMEOUT),
         str((wanted.get("onFailure") or {}).get("action") or PAUSE),
-        frozenset(stage["name"] for stage in stages if stage.get("requireApproval")),
         wanted.get("maxConcurrency"),
         {stage["name"]: most for stage in stages if (most := stage.get("maxConcurrency"))},
     )

@@ -14,7 +14,7 @@ from kafila.core.values import Object
 from kafila.placement.rollout.advance import NO_CONTROL, Advance, Seen, advance
 from kafila.placement.rollout.begin import adopted, begun, is_under_way, revision_for
 from kafila.placement.rollout.gate import Report
-from kafila.placement.rollout.order import groups
+from kafila.placement.rollout.order import Place, groups
 from kafila.placement.rollout.phases import FAILED, PENDING, PROGRESSING, SUCCEEDED
 from kafila.placement.rollout.strategy import CONTINUE, PAUSE, ROLLBACK, Gate, Strategy
 
@@ -25,9 +25,10 @@ ABC = ("a", "b", "c")
 QUICK = Strategy(timeout=100)
 
 
-def rollout(*clusters: str, stages: Mapping[str, str] | None = None) -> Any:
+def rollout(*clusters: str, stages: Mapping[str, str] | None = None, with_approval: Collection[str] = ()) -> Any:
     """From OLD to NEW."""
-    order = [((stages or {}).get(cluster, ""), cluster) for cluster in clusters or ABC]
+    of = stages or {}
+    order = [Place(of.get(each, ""), each, of.get(each, "") in with_approval) for each in clusters or ABC]
     return begun(adopted(OLD, 1, NOW), order, NEW, 2, NOW)
 
 
@@ -40,13 +41,15 @@ def look(
     targets: Iterable[str] | None = None,
     suspended: Collection[str] = (),
     evicted: Collection[str] = (),
+    kept: bool = True,
     **control: Any,
 ) -> Advance:
     names = frozenset(targets if targets is not None else (row["name"] for row in status["clusters"]))
     well = frozenset(well)
     reports = {name: WELL if name in well else ILL for name in names}
     asked = {"revision": status["revision"], **control} if control else NO_CONTROL
-    return advance(status, strategy, Seen(names, reports, suspended, evicted), NOW + at, asked)  # type: ignore[arg-type]
+    seen = Seen(names, reports, suspended, evicted, kept)
+    return advance(status, strategy, seen, NOW + at, asked)  # type: ignore[arg-type]
 
 
 def phases(status: Any) -> str:
@@ -132,6 +135,13 @@ def test_continue_goes_on_without_it() -> None:
     assert (found.status["phase"], newest(found.status)) == (PROGRESSING, "ab")
     found = look(look(found.status, "b", at=110, strategy=strategy).status, "bc", at=120, strategy=strategy)
     assert found.status["message"] == f"Revision {NEW} is in 2 of 3 clusters as it has to be; a failed"
+    assert (found.status["phase"], reasons(found), found.wake) == (FAILED, ["ClusterSucceeded", "Failed"], None)
+    assert look(found.status, "bc", at=130, strategy=strategy) == (found.status, (), None)
+    assert revision_for(found.status, "late") == OLD
+    after: Any = begun(found.status, [Place("", name) for name in ABC], NEWER, 3, NOW)
+    assert after["stableRevision"] == OLD  # what a failed rollout brought is nothing to go back to
+    resumed = look(found.status, "abc", at=140, strategy=strategy, resumeTriggeredAt="2026-11-30T19:00:00Z")
+    assert resumed.status["phase"] == SUCCEEDED
 
 
 def test_rollback_gives_all_clusters_the_stable_revision_back() -> None:
@@ -144,9 +154,21 @@ def test_rollback_gives_all_clusters_the_stable_revision_back() -> None:
     assert look(found.status, at=120).status is found.status
 
 
+def test_nothing_is_said_to_be_taken_back_that_is_not_kept_any_more() -> None:
+    strategy = Strategy(timeout=100, action=ROLLBACK)
+    status = look(rollout(), strategy=strategy).status
+    found = look(status, at=110, strategy=strategy, kept=False)
+    assert (found.status["phase"], reasons(found)) == (FAILED, ["ClusterFailed", "Failed"])
+    assert found.status["message"] == (f"a failed, and revision {OLD} cannot be given back: it is not kept any more")
+    assert newest(found.status) == "a"
+    undone = look(status, at=1, kept=False, undo=True)
+    assert (undone.status["phase"], reasons(undone)) == (FAILED, ["Failed"])
+    assert look(undone.status, at=2, kept=False, undo=True) == (undone.status, (), None)
+
+
 def test_without_anything_to_go_back_to_a_rollback_is_a_pause() -> None:
     strategy = Strategy(timeout=100, action=ROLLBACK)
-    first: Any = begun(None, [("", "a"), ("", "b")], NEW, 1, NOW)
+    first: Any = begun(None, [Place("", "a"), Place("", "b")], NEW, 1, NOW)
     status = look(first, strategy=strategy).status
     assert revision_for(status, "b") == ""
     assert look(status, at=100, strategy=strategy).status["phase"] == FAILED
@@ -185,8 +207,8 @@ STAGES = {"a": "canary", "b": "prod", "c": "prod"}
 
 
 def test_clusters_of_a_stage_go_together_once_it_is_approved() -> None:
-    strategy = Strategy(timeout=100, with_approval=frozenset({"prod"}))
-    status = look(rollout(stages=STAGES), strategy=strategy).status
+    strategy = Strategy(timeout=100)  # whatever it says of stages by now
+    status = look(rollout(stages=STAGES, with_approval={"prod"}), strategy=strategy).status
     waits = look(status, "a", at=10, strategy=strategy)
     assert (waits.status["phase"], newest(waits.status)) == ("WaitingForApproval", "a")
     assert reasons(waits) == ["ClusterSucceeded", "WaitingForApproval"]
@@ -234,7 +256,7 @@ def test_what_was_well_and_is_not_any_more_keeps_the_next_one_back() -> None:
 
 def test_a_newer_template_begins_again_and_what_waits_keeps_what_it_has() -> None:
     status = look(look(rollout()).status, "a", at=10).status  # a and b have NEW
-    newer: Any = begun(status, [("", name) for name in ABC], NEWER, 3, NOW + 20)
+    newer: Any = begun(status, [Place("", name) for name in ABC], NEWER, 3, NOW + 20)
     assert newer["stableRevision"] == OLD
     found = look(newer, at=20).status
     assert [revision_for(found, name) for name in ABC] == [NEWER, NEW, OLD]
@@ -242,14 +264,14 @@ def test_a_newer_template_begins_again_and_what_waits_keeps_what_it_has() -> Non
 
 def test_back_to_what_some_have_already() -> None:
     status = look(look(rollout()).status, "a", at=10).status
-    back: Any = begun(status, [("", name) for name in ABC], OLD, 3, NOW + 20)
+    back: Any = begun(status, [Place("", name) for name in ABC], OLD, 3, NOW + 20)
     assert phases(back) == "Pending Pending Succeeded"
     assert newest(look(back, at=20).status) == "ac"
 
 
 def test_who_comes_late_gets_what_is_stable_or_has_succeeded_somewhere() -> None:
     assert revision_for(rollout(), "late") == OLD
-    first: Any = look(begun(None, [("", "a"), ("", "b")], NEW, 1, NOW)).status
+    first: Any = look(begun(None, [Place("", "a"), Place("", "b")], NEW, 1, NOW)).status
     assert revision_for(first, "late") == ""
     assert revision_for(look(first, "a", at=10).status, "late") == NEW
 
@@ -292,7 +314,6 @@ PLANS = st.builds(
     GATES,
     st.just(100.0),
     st.sampled_from((PAUSE, CONTINUE, ROLLBACK)),
-    st.just(frozenset[str]()),
     st.none() | st.integers(1, 4),
     st.dictionaries(st.sampled_from(("s1", "s2")), st.integers(1, 4)),
 )
@@ -300,7 +321,7 @@ STAGED = st.lists(st.sampled_from(("", "s1", "s2")), min_size=6, max_size=6)
 
 
 def begin(stages: list[str]) -> Any:
-    order = sorted(zip(stages, NAMES, strict=True), key=lambda each: (each[0] == "", each))
+    order = sorted(map(Place, stages, NAMES), key=lambda each: (each.stage == "", each))
     return begun(adopted(OLD, 1, NOW), order, NEW, 2, NOW)
 
 

@@ -11,6 +11,7 @@ from kafila.core.clock import rfc3339
 from kafila.placement.rollout.control import (
     NotPossible,
     approved,
+    carried_over,
     paused,
     resumed,
     rollout_of,
@@ -19,15 +20,17 @@ from kafila.placement.rollout.control import (
 )
 
 NOW = 1_000_000.0
-STAGES = [{"name": "prod", "targetClusters": {}, "requireApproval": True}]
 
 
 def binding(phase: str, *, stable: str = "a1", asked: Any = None) -> Any:
-    rows = [{"name": "m1", "phase": "Succeeded"}, {"name": "m2", "phase": "Pending", "stage": "prod"}]
+    rows = [
+        {"name": "m1", "phase": "Succeeded"},
+        {"name": "m2", "phase": "Pending", "stage": "prod", "requireApproval": True},
+    ]
     rollout = {"revision": "b2", "phase": phase, "clusters": rows, "message": "it waits"}
     if stable:
         rollout["stableRevision"] = stable
-    spec: Any = {"rolloutStrategy": {"type": "Staged", "staged": {"stages": STAGES}}}
+    spec: Any = {"rolloutStrategy": {"type": "Staged", "staged": {}}}  # its stages have been edited meanwhile
     if asked is not None:
         spec["rollout"] = asked
     return {"metadata": {}, "spec": spec, "status": {"rollout": rollout}}
@@ -73,6 +76,12 @@ def test_what_is_asked_for() -> None:
 def test_what_is_refused(ask: Callable[[Any], object], of: Any, why: str) -> None:
     with pytest.raises(NotPossible, match=why):
         ask(of)
+
+
+def test_what_was_said_of_a_revision_is_over_with_its_rollout() -> None:
+    said: Any = {"revision": "b2", "undo": True, "approvedStages": ["prod"], "resumeTriggeredAt": rfc3339(NOW)}
+    assert carried_over(said) is None
+    assert carried_over({**said, "paused": True}) == {"paused": True}
 
 
 def test_in_one_sentence() -> None:

@@ -9,7 +9,7 @@ import pytest
 from kafila.placement.rollout.advance import Seen
 from kafila.placement.rollout.follow import Revised, follow
 from kafila.placement.rollout.gate import Report
-from kafila.placement.rollout.order import ordered
+from kafila.placement.rollout.order import Place, ordered
 from tests.unit.placement.objects import cluster
 
 NOW = 1_000_000.0
@@ -18,7 +18,11 @@ CLUSTERS: Any = {
     for name, stage in (("m1", "prod"), ("m2", "canary"), ("m3", "prod"), ("m4", ""))
 }
 BY_LABEL: Any = [
-    {"name": stage, "targetClusters": {"labelSelector": {"matchLabels": {"stage": stage}}}}
+    {
+        "name": stage,
+        "targetClusters": {"labelSelector": {"matchLabels": {"stage": stage}}},
+        "requireApproval": stage == "prod",
+    }
     for stage in ("canary", "prod")
 ]
 
@@ -28,11 +32,11 @@ BY_LABEL: Any = [
     [
         ({}, [("", "m1"), ("", "m2"), ("", "m3"), ("", "m4")]),
         ({"order": ["m3", "m9", "m2"]}, [("", "m3"), ("", "m2"), ("", "m1"), ("", "m4")]),
-        ({"stages": BY_LABEL}, [("canary", "m2"), ("prod", "m1"), ("prod", "m3"), ("", "m4")]),
+        ({"stages": BY_LABEL}, [("canary", "m2"), ("prod", "m1", True), ("prod", "m3", True), ("", "m4")]),
     ],
 )
 def test_the_order_is_fixed_at_the_beginning(wanted: Any, order: list[tuple[str, str]]) -> None:
-    assert ordered(CLUSTERS.keys(), wanted, CLUSTERS) == order
+    assert ordered(CLUSTERS.keys(), wanted, CLUSTERS) == [Place(*each) for each in order]
 
 
 def seen(*targets: str) -> Seen:

@@ -51,6 +51,7 @@ from .enqueuer import Enqueuer
 from .kinds import TemplateKinds
 from .pipeline import Pipeline
 from .propagation import Propagation
+from .revisions import REVISIONS
 from .stored import StoredBindings
 from .template_queue import TemplateQueue
 from .templates import StoredPolicies, StoredTemplates
@@ -142,6 +143,8 @@ class TemplateController:
         self._cache.listen("clusters.cluster.karmada.io", self._observe_cluster)
         for resource in INTERPRETERS:
             self._cache.listen(resource, self._observe_interpreter)
+        for resource in REVISIONS:
+            self._cache.listen(resource, self._observe_revision)
         self._cache.on_reset(self.resync)
 
     async def start(self) -> None:
@@ -310,6 +313,13 @@ class TemplateController:
     def _observe_interpreter(self, event: Event) -> None:
         """What a kind means has changed."""
         self._bound.enqueue_kinds(self._interpreting.concerned(event))
+
+    def _observe_revision(self, event: Event) -> None:
+        """Somebody may have deleted it: while the template still is of that revision it can be kept anew."""
+        if event.new is None and event.old is not None and not self._own.hides(event.key, event.revision):
+            key = template_key_of(event.old, self._catalog)
+            if key is not None:
+                self._templates.enqueue(key, background=True)
 
     # -- what may change while a template is decided about -------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import final
+from typing import Final, final
 
 from kafila.catalog.kind import Kind
 from kafila.core.values import AnyObject, Object
@@ -17,6 +17,8 @@ from kafila.registry.context import Change, DeleteOptions
 from kafila.watch import Entry
 
 from .steps.facts import StoredRevision
+
+REVISIONS: Final = (f"templaterevisions.{GROUP}", f"clustertemplaterevisions.{GROUP}")
 
 
 @final

@@ -10,14 +10,21 @@ from kafila.placement import constants
 from kafila.placement.interpreter import InterpretError
 from kafila.placement.rollout.advance import NO_CONTROL, Advance, Seen
 from kafila.placement.rollout.begin import revisions_by_cluster
+from kafila.placement.rollout.control import carried_over
 from kafila.placement.rollout.follow import Revised, follow
 from kafila.placement.rollout.gate import report
-from kafila.placement.rollout.phases import EVENT_HELD
+from kafila.placement.rollout.phases import EVENT_HELD, SUCCEEDED
 from kafila.placement.rollout.revision import kept_revision, marked, revision_of, revisions_in, template_in
 from kafila.placement.rollout.strategy import staged_rollout, strategy_of
 from kafila.placement.scheduler.schedule import Event
 from kafila.placement.spec import targets_of
-from kafila.placement.types import ResourceBindingSpec, ResourceBindingStatus, RolloutStatus, StagedRollout
+from kafila.placement.types import (
+    ResourceBindingSpec,
+    ResourceBindingStatus,
+    RolloutControl,
+    RolloutStatus,
+    StagedRollout,
+)
 from kafila.placement.work.build import is_suspended
 
 from .facts import Facts
@@ -36,11 +43,24 @@ def roll_out(state: State, facts: Facts) -> State:
         event = Event("Warning", EVENT_HELD, f"Nothing is rolled out: {error}")
         waiting = frozenset(target["name"] for target in targets_of(state.binding["spec"]))
         return state._replace(waiting=waiting, interpreted=False, events=(*state.events, event))
+    if before is not None and before["revision"] != revision:
+        state = _with_control(state, carried_over(state.binding["spec"].get("rollout") or NO_CONTROL))
     found = _followed(state, wanted, before, revision, facts)
     if found is None:
         return state
     state = _with_rollout(state, status, found.status)._replace(events=(*state.events, *found.events), wake=found.wake)
     return _with_revisions(_with_versions(state, found.status, facts), before, found.status, facts)
+
+
+def _with_control(state: State, control: RolloutControl | None) -> State:
+    spec = state.binding["spec"]
+    if spec.get("rollout") == control:
+        return state
+    kept: ResourceBindingSpec = {**spec}
+    kept.pop("rollout", None)
+    if control is not None:
+        kept["rollout"] = control
+    return state._replace(binding={**state.binding, "spec": kept})
 
 
 def _followed(
@@ -52,7 +72,9 @@ def _followed(
     reports = {cluster: report(works.get(cluster), revision, gate) for cluster in targets}
     suspended = frozenset(cluster for cluster in targets if is_suspended(spec, cluster))
     template = Revised(revision, state.template["metadata"].get("generation") or 0, bool(works))
-    seen = Seen(targets, reports, suspended, _failed_there(spec))
+    stable = before.get("stableRevision", "") if before is not None and before["revision"] == revision else ""
+    is_kept = not stable or _kept(state, stable, facts) is not None
+    seen = Seen(targets, reports, suspended, _failed_there(spec), is_kept)
     control = spec.get("rollout") or NO_CONTROL
     return follow(before, wanted, template, seen, facts.clusters(), facts.now(), control)
 
@@ -99,9 +121,10 @@ def _kept(state: State, revision: str, facts: Facts) -> Object | None:
 def _with_revisions(state: State, before: RolloutStatus | None, after: RolloutStatus, facts: Facts) -> State:
     current = after["revision"]
     made: Object | None = None
-    if before is None or before["revision"] != current:
-        if _kept(state, current, facts) is None:
-            made = kept_revision(state.binding, state.template, current)
+    is_new = before is None or before["revision"] != current
+    # one that is everywhere may have been deleted by somebody: while the template is at hand it is kept anew
+    if (is_new or after["phase"] == SUCCEEDED) and _kept(state, current, facts) is None:
+        made = kept_revision(state.binding, state.template, current)
     return _giving_up(state, revisions_in(before) - revisions_in(after), facts)._replace(revision=made)
 
 
@@ -114,5 +137,5 @@ def _ended(state: State, status: ResourceBindingStatus, facts: Facts) -> State:
     """The policy does not ask for it any more: every cluster has the template as it is."""
     kept: ResourceBindingStatus = {**status}
     del kept["rollout"]
-    state = _giving_up(state, revisions_in(status["rollout"]), facts)
+    state = _with_control(_giving_up(state, revisions_in(status["rollout"]), facts), None)
     return state._replace(binding={**state.binding, "status": kept})

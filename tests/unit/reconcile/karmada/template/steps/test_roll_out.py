@@ -85,6 +85,30 @@ def test_a_revision_that_is_gone_stays_where_it_is() -> None:
     assert images(after(found._replace(template=image("nginx:2")), facts))["m2"] == "docker.io/library/nginx:1.2"
 
 
+def test_one_that_is_everywhere_is_kept_anew_while_the_template_is_at_hand() -> None:
+    facts = Given()
+    found = adopted(facts)
+    facts.revisions.clear()
+    after(found, facts)
+    assert list(facts.revisions) == [revision_of(deployment())]
+    held = after(found._replace(template=image("nginx:2")), facts)
+    facts.revisions.clear()
+    assert roll_out(held, facts).revision is None  # of the one before there is nothing left to keep
+
+
+def test_what_was_asked_is_over_with_what_it_was_about() -> None:
+    facts = Given()
+    found = adopted(facts)
+    first = found.binding["status"]["rollout"]["revision"]
+    asked = copy_json(found.binding)
+    asked["spec"]["rollout"] = {"revision": first, "undo": True, "paused": True, "approvedStages": ["x"]}
+    newer = roll_out(found._replace(binding=asked, template=image("nginx:2")), facts)
+    assert newer.binding["spec"]["rollout"] == {"paused": True}
+    spec = {field: value for field, value in newer.binding["spec"].items() if field != "rolloutStrategy"}
+    ended = roll_out(newer._replace(binding={**newer.binding, "spec": spec}), facts)  # type: ignore[typeddict-item]
+    assert "rollout" not in ended.binding["spec"]
+
+
 def test_without_the_strategy_every_cluster_has_the_template_and_nothing_is_kept() -> None:
     facts = Given()
     found = after(adopted(facts)._replace(template=image("nginx:2")), facts)
