@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import shutil
 import ssl
 import subprocess
 import tempfile
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 from cluster_harness import LOOPBACK, Process, free_ports, wait_until
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, load_pem_private_key, pkcs12
@@ -77,6 +79,8 @@ class OpenSearchNode:
 
 @contextlib.contextmanager
 def opensearch_node() -> Iterator[OpenSearchNode]:
+    if missing := [program for program in ("java", "javac", "mvn") if shutil.which(program) is None]:
+        pytest.skip(f"an OpenSearch is built with a JDK 17 and Maven: no {', '.join(missing)} here")
     with tempfile.TemporaryDirectory(prefix="opensearch-") as name:
         node = OpenSearchNode(Path(name))
         try:
