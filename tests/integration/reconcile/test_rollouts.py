@@ -157,6 +157,20 @@ async def test_a_strategy_for_what_is_there_holds_from_the_next_change_on(three:
     assert images(three) == {"m1": BROKEN, "m2": "nginx:1"}
 
 
+async def test_a_change_that_comes_with_the_strategy_is_rolled_out(three: Lab) -> None:
+    await three.create(three.policy("policy", "m1", "m2"))
+    await three.create(three.deployment())
+    await three.until(lambda: images(three) == {"m1": "nginx:1", "m2": "nginx:1"})
+    await three.rest()
+    await three.controllers_stop()  # nobody leads while both are changed
+    staged = strategy(timeout="1s")
+    await three.change("PropagationPolicy", "policy", lambda obj: obj["spec"].update(rolloutStrategy=staged))
+    await image(three, BROKEN)
+    await three.restart()
+    await three.until(lambda: rollout(three).get("phase") == "Failed")
+    assert images(three) == {"m1": BROKEN, "m2": "nginx:1"}
+
+
 async def test_stages_approval_pause_and_undo(three: Lab) -> None:
     stages = [
         {"name": "canary", "targetClusters": {"clusterNames": ["m2"]}},

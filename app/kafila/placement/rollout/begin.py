@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import cast
 
 from kafila.core.clock import rfc3339
@@ -50,10 +50,12 @@ def begun(
     revision: str,
     generation: int,
     now: float,
+    have: Collection[str] = (),
 ) -> RolloutStatus:
-    """``before``: the rollout so far; None where there is nothing in any cluster yet."""
+    """``before``: the rollout so far. Where there is none, clusters have nothing, the revision (``have``), or nobody knows what:
+    that stays until their turn."""
     stable = _stable(before)
-    had = revisions_by_cluster(before) if before is not None else lambda cluster: ""
+    had = revisions_by_cluster(before) if before is not None else lambda cluster: revision if cluster in have else ""
     rows = [_row(had(place.cluster), place, revision, now) for place in order]
     status = _status(revision, stable, generation, PROGRESSING, rows, now)
     if before is not None and before.get("resumeTriggeredAt"):

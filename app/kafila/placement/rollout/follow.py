@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Final, NamedTuple
 
 from kafila.placement.scheduler.schedule import Event
 from kafila.placement.types import Cluster, RolloutControl, RolloutStatus, StagedRollout
@@ -14,13 +15,15 @@ from .order import ordered
 from .phases import EVENT_STARTED, EVENT_SUPERSEDED, SKIPPED
 from .strategy import strategy_of
 
+NOWHERE: Final[Mapping[str, bool]] = MappingProxyType({})
+
 
 class Revised(NamedTuple):
-    """The template as it is now. ``is_there``: do clusters have it, or an earlier one?"""
+    """The template as it is now. ``there``: by cluster that has a Work, whether that is made of it, before the first rollout."""
 
     revision: str
     generation: int
-    is_there: bool
+    there: Mapping[str, bool] = NOWHERE
 
 
 def follow(
@@ -36,14 +39,13 @@ def follow(
     if rollout is None:
         if not seen.targets:
             return None
-        if template.is_there:
+        if template.there and all(template.there.values()):
             return Advance(adopted(template.revision, template.generation, now))
     events: tuple[Event, ...] = ()
     if rollout is None or _has_to_begin(rollout, template, seen):
-        before, rollout = (
-            rollout,
-            begun(rollout, ordered(seen.targets, wanted, clusters), template.revision, template.generation, now),
-        )
+        before, order = rollout, ordered(seen.targets, wanted, clusters)
+        have = frozenset(cluster for cluster, is_of_it in template.there.items() if is_of_it)
+        rollout = begun(before, order, template.revision, template.generation, now, have)
         events = _beginning(before, rollout)
     elif rollout.get("observedGeneration", 0) != template.generation and template.generation:
         rollout = {**rollout, "observedGeneration": template.generation}

@@ -27,11 +27,18 @@ DIGITS: Final = 16
 _LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
 # Whose it is and how it came here is no content of it.
 _LABELS: Final = (constants.PP_PERMANENT_ID, constants.CPP_PERMANENT_ID)
-_ANNOTATIONS: Final = (constants.PP_NAMESPACE, constants.PP_NAME, constants.CPP_NAME, _LAST_APPLIED)
+_ANNOTATIONS: Final = (
+    constants.PP_NAMESPACE,
+    constants.PP_NAME,
+    constants.CPP_NAME,
+    constants.TEMPLATE_GENERATION,
+    REVISION,
+    _LAST_APPLIED,
+)
 
 
 def revision_of(template: Object, interpreter: Interpreter = NATIVE) -> str:
-    """The same for templates that only differ in replicas, status and bookkeeping. Raises InterpretError."""
+    """The same for templates, or manifests for one cluster, that only differ in replicas, status and bookkeeping. Raises InterpretError."""
     content = prune(copy_json(template))
     if interpreter.hook_enabled(gvk_of(template), Operation.REVISE_REPLICA):
         content = copy_json(interpreter.revise_replica(content, 1))

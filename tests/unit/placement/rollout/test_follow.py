@@ -44,9 +44,9 @@ def seen(*targets: str) -> Seen:
 
 
 def test_what_is_there_already_is_adopted_and_what_is_nowhere_begins() -> None:
-    revised = Revised("a1", 1, is_there=False)
+    revised = Revised("a1", 1)
     assert follow(None, {}, revised, seen(), CLUSTERS, NOW) is None
-    adopted = follow(None, {}, revised._replace(is_there=True), seen("m1"), CLUSTERS, NOW)
+    adopted = follow(None, {}, revised._replace(there={"m1": True}), seen("m1"), CLUSTERS, NOW)
     assert adopted is not None
     assert (adopted.status["phase"], adopted.events, adopted.wake) == ("Succeeded", (), None)
     first = follow(None, {}, revised, seen("m1", "m2"), CLUSTERS, NOW)
@@ -54,13 +54,24 @@ def test_what_is_there_already_is_adopted_and_what_is_nowhere_begins() -> None:
     assert [event.reason for event in first.events] == ["RolloutStarted", "RolloutClusterProgressing"]
 
 
-def test_a_newer_revision_takes_the_place_of_one_that_is_under_way() -> None:
-    first = follow(None, {}, Revised("a1", 1, is_there=False), seen("m1", "m2"), CLUSTERS, NOW)
+def test_what_is_not_everywhere_is_not_adopted() -> None:
+    revised = Revised("a1", 1, {"m1": False, "m2": True})
+    first = follow(None, {}, revised, seen("m1", "m2", "m3"), CLUSTERS, NOW)
     assert first is not None
-    again = follow(first.status, {}, Revised("a1", 1, is_there=True), seen("m1", "m2"), CLUSTERS, NOW)
+    assert [(row["name"], row["phase"], row.get("revision", "")) for row in first.status["clusters"]] == [
+        ("m1", "Progressing", "a1"),
+        ("m2", "Succeeded", "a1"),
+        ("m3", "Pending", ""),
+    ]
+
+
+def test_a_newer_revision_takes_the_place_of_one_that_is_under_way() -> None:
+    first = follow(None, {}, Revised("a1", 1), seen("m1", "m2"), CLUSTERS, NOW)
+    assert first is not None
+    again = follow(first.status, {}, Revised("a1", 1), seen("m1", "m2"), CLUSTERS, NOW)
     assert again is not None
     assert again.events == ()
-    second = follow(first.status, {}, Revised("b2", 2, is_there=True), seen("m1", "m2"), CLUSTERS, NOW)
+    second = follow(first.status, {}, Revised("b2", 2), seen("m1", "m2"), CLUSTERS, NOW)
     assert second is not None
     assert [event.reason for event in second.events] == [
         "RolloutSuperseded",
@@ -70,10 +81,10 @@ def test_a_newer_revision_takes_the_place_of_one_that_is_under_way() -> None:
 
 
 def test_where_all_clusters_have_left_it_begins_again_elsewhere() -> None:
-    first = follow(None, {}, Revised("a1", 1, is_there=False), seen("m1", "m2"), CLUSTERS, NOW)
+    first = follow(None, {}, Revised("a1", 1), seen("m1", "m2"), CLUSTERS, NOW)
     assert first is not None
-    left = follow(first.status, {}, Revised("a1", 1, is_there=True), seen(), CLUSTERS, NOW)
+    left = follow(first.status, {}, Revised("a1", 1), seen(), CLUSTERS, NOW)
     assert left is not None
-    came = follow(left.status, {}, Revised("a1", 1, is_there=False), seen("m3"), CLUSTERS, NOW)
+    came = follow(left.status, {}, Revised("a1", 1), seen("m3"), CLUSTERS, NOW)
     assert came is not None
     assert [(row["name"], row["phase"]) for row in came.status["clusters"]] == [("m3", "Progressing")]

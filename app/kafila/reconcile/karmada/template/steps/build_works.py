@@ -14,23 +14,11 @@ from .state import ChangedWork, State
 
 
 def build_works(state: State, facts: Facts) -> State:
-    binding, shares = state.binding, state.shares
+    binding = state.binding
     if blocking_works(binding, (work.obj for work in state.works)):
         return state._replace(failures=known_failures(binding))
     stored = {work.cluster: work for work in state.works}
-    plan = build.build_works(
-        binding,
-        state.template,
-        facts.clusters(),
-        facts.overrides(state.template["metadata"].get("namespace", "")),
-        {cluster: shares.trimmed(work.obj, binding) for cluster, work in stored.items()},
-        leave=shares.left_to_others(binding) | state.waiting,
-        taken=state.taken,
-        allowed=facts.allowed_clusters(namespace(binding)),
-        versions=state.versions,
-        interpreter=facts.interpreter,
-        gates=facts.gates,
-    )
+    plan = planned(state, facts)
     changed = [
         ChangedWork(work, old)
         for work, old in ((work, stored.get(cluster_of(work["metadata"]["namespace"]))) for work in plan.works)
@@ -41,6 +29,23 @@ def build_works(state: State, facts: Facts) -> State:
         interpreted=state.interpreted and plan.interpreted,
         failures=plan.errors,
         events=(*state.events, *_events(state, plan, bool(changed))),
+    )
+
+
+def planned(state: State, facts: Facts) -> Plan:
+    binding, shares = state.binding, state.shares
+    return build.build_works(
+        binding,
+        state.template,
+        facts.clusters(),
+        facts.overrides(state.template["metadata"].get("namespace", "")),
+        {work.cluster: shares.trimmed(work.obj, binding) for work in state.works},
+        leave=shares.left_to_others(binding) | state.waiting,
+        taken=state.taken,
+        allowed=facts.allowed_clusters(namespace(binding)),
+        versions=state.versions,
+        interpreter=facts.interpreter,
+        gates=facts.gates,
     )
 
 

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from kafila.core.values import Object
 from kafila.placement import constants
+from kafila.placement.constants import cluster_of
 from kafila.placement.interpreter import InterpretError
 from kafila.placement.rollout.advance import NO_CONTROL, Advance, Seen
 from kafila.placement.rollout.begin import revisions_by_cluster
 from kafila.placement.rollout.control import carried_over
-from kafila.placement.rollout.follow import Revised, follow
+from kafila.placement.rollout.follow import NOWHERE, Revised, follow
 from kafila.placement.rollout.gate import report
 from kafila.placement.rollout.phases import EVENT_HELD, SUCCEEDED
 from kafila.placement.rollout.revision import kept_revision, marked, revision_of, revisions_in, template_in
@@ -24,9 +25,11 @@ from kafila.placement.types import (
     RolloutControl,
     RolloutStatus,
     StagedRollout,
+    Work,
 )
 from kafila.placement.work.build import is_suspended
 
+from .build_works import planned
 from .facts import Facts
 from .state import State
 
@@ -39,13 +42,15 @@ def roll_out(state: State, facts: Facts) -> State:
     before = status.get("rollout")
     try:
         revision = revision_of(state.template, facts.interpreter)
+        there = _there(state, facts) if before is None else NOWHERE
     except InterpretError as error:  # all Works stay as they are: nobody knows whether this is another revision
         event = Event("Warning", EVENT_HELD, f"Nothing is rolled out: {error}")
         waiting = frozenset(target["name"] for target in targets_of(state.binding["spec"]))
         return state._replace(waiting=waiting, interpreted=False, events=(*state.events, event))
     if before is not None and before["revision"] != revision:
         state = _with_control(state, carried_over(state.binding["spec"].get("rollout") or NO_CONTROL))
-    found = _followed(state, wanted, before, revision, facts)
+    template = Revised(revision, state.template["metadata"].get("generation") or 0, there)
+    found = _followed(state, wanted, before, template, facts)
     if found is None:
         return state
     state = _with_rollout(state, status, found.status)._replace(events=(*state.events, *found.events), wake=found.wake)
@@ -64,19 +69,40 @@ def _with_control(state: State, control: RolloutControl | None) -> State:
 
 
 def _followed(
-    state: State, wanted: StagedRollout, before: RolloutStatus | None, revision: str, facts: Facts
+    state: State, wanted: StagedRollout, before: RolloutStatus | None, template: Revised, facts: Facts
 ) -> Advance | None:
+    revision = template.revision
     spec, gate = state.binding["spec"], strategy_of(wanted).gate
     targets = frozenset(target["name"] for target in targets_of(spec))
     works = {work.cluster: work.obj for work in state.works}
     reports = {cluster: report(works.get(cluster), revision, gate) for cluster in targets}
     suspended = frozenset(cluster for cluster in targets if is_suspended(spec, cluster))
-    template = Revised(revision, state.template["metadata"].get("generation") or 0, bool(works))
     stable = before.get("stableRevision", "") if before is not None and before["revision"] == revision else ""
     is_kept = not stable or _kept(state, stable, facts) is not None
     seen = Seen(targets, reports, suspended, _failed_there(spec), is_kept)
     control = spec.get("rollout") or NO_CONTROL
     return follow(before, wanted, template, seen, facts.clusters(), facts.now(), control)
+
+
+def _there(state: State, facts: Facts) -> dict[str, bool]:
+    """By cluster that has a Work, whether it is made of the template as it is now: that may have changed together with the policy,
+    or while nobody led. Raises InterpretError."""
+    targets = frozenset(target["name"] for target in targets_of(state.binding["spec"]))
+    stored = {work.cluster: work.obj for work in state.works if work.cluster in targets}
+    if not stored:
+        return {}
+    built = {cluster_of(work["metadata"]["namespace"]): work for work in planned(state, facts).works}
+    return {cluster: _are_alike(work, built.get(cluster), facts) for cluster, work in stored.items()}
+
+
+def _are_alike(stored: Work, built: Work | None, facts: Facts) -> bool:
+    if built is None or built is stored:
+        return built is stored
+    one, other = (
+        [revision_of(manifest, facts.interpreter) for manifest in work["spec"]["workload"]["manifests"]]
+        for work in (stored, built)
+    )
+    return one == other
 
 
 def _failed_there(spec: ResourceBindingSpec) -> frozenset[str]:

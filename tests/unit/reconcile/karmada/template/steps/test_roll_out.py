@@ -62,6 +62,19 @@ def test_what_is_there_is_kept_as_the_first_revision() -> None:
     assert (again.binding, again.revision, again.given_up, again.wake) == (found.binding, None, (), None)
 
 
+def test_a_change_that_comes_with_the_strategy_is_rolled_out() -> None:
+    facts = Given()
+    works = build_works(state(binding=placed("m1", "m2")), facts).changed
+    stored = tuple(stored_work(each.work) for each in works)
+    known = state(placed("m1", "m2", rolloutStrategy=STAGED), works=stored)._replace(template=image("nginx:2"))
+    assert images(after(known, facts)) == {"m1": "nginx:2", "m2": "docker.io/library/nginx:1.2"}
+    scaled = deployment()
+    scaled["metadata"]["generation"] = 7
+    scaled["spec"]["replicas"] = 9  # no other revision
+    rollout: Any = after(known._replace(template=scaled), facts).binding["status"]["rollout"]
+    assert rollout["phase"] == "Succeeded"
+
+
 def test_clusters_whose_turn_has_not_come_have_the_revision_that_is_kept() -> None:
     facts = Given()
     found = after(adopted(facts)._replace(template=image("nginx:2")), facts)
