@@ -45,6 +45,35 @@ async def test_nobody_waits_for_a_policy_but_the_write(api: Any) -> None:
     assert turns > 50
 
 
+async def test_nobody_waits_for_very_many_parameters_but_the_write(api: Any) -> None:
+    """Each is little, and all of them are much: the loop takes turns, which are counted."""
+    count = 200
+    given = policy("many", "params.data.k != object.metadata.name")
+    given["spec"]["paramKind"] = {"apiVersion": "v1", "kind": "ConfigMap"}
+    given["spec"]["matchConstraints"]["resourceRules"][0]["resources"] = ["secrets"]
+    await api.made(POLICIES, given)
+    chosen = binding("many")
+    selector = {"matchLabels": {"chosen": "yes"}}
+    chosen["spec"]["paramRef"] = {"selector": selector, "parameterNotFoundAction": "Deny"}
+    await api.made(POLICIES.replace("policies", "policybindings"), chosen)
+    for number in range(count):
+        metadata = {"name": f"p{number}", "labels": {"chosen": "yes"}}
+        await api.made("/api/v1/namespaces/default/configmaps", {"metadata": metadata, "data": {"k": f"v{number}"}})
+    turns = 0
+
+    async def turning() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    counting = asyncio.create_task(turning())
+    found = await api.post("/api/v1/namespaces/default/secrets", {"metadata": {"name": "x"}})
+    counting.cancel()
+    assert found.status_code == 201, found.text
+    assert turns > count / 2
+
+
 async def test_a_policy_cannot_forbid_its_own_end(api: Any) -> None:
     everything = policy("all", "false")
     rule = {"apiGroups": ["*"], "apiVersions": ["*"], "operations": ["*"], "resources": ["*"]}

@@ -21,8 +21,10 @@ from kafila.core.values import Object
 from kafila.watch import Cache, Entry
 
 from .codec import decode_entry
+from .threads import BIG
 
 QUICK: Final = 5_000  # of cost: some milliseconds
+IN_PLACE: Final = 16  # invocations of one write that are not given to a thread, whatever they cost
 MOST_PARAMS: Final = 1_000  # of one binding
 _REQUEST: Final = frozenset(expressions.FIELDS["kubernetes.AdmissionRequest"])
 _EXEMPT: Final = ("ValidatingAdmissionPolicy", "MutatingAdmissionPolicy")
@@ -57,6 +59,23 @@ class Problem(NamedTuple):
     binding: Binding | None
     text: str
     invalid: bool = False
+
+
+@final
+class Sizes:
+    """How big the work on each invocation of one write counts (``in_thread``): one parameter may be larger than the object, and very
+    many that are small are much together.
+    """
+
+    def __init__(self, size: int) -> None:
+        """``size``: bytes of the object, about."""
+        self._size = size
+        self._left = IN_PLACE
+
+    def of(self, about: Invocation) -> int:
+        self._left -= 1
+        size = self._size if about.param is None else max(self._size, len(about.param.body))
+        return size if self._left >= 0 else max(size, BIG)
 
 
 class _Misconfigured(Exception):

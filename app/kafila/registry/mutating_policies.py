@@ -24,7 +24,7 @@ from kafila.machinery.decode import DecodeError
 from kafila.machinery.schema import Schema
 
 from .asking import Question
-from .bound_policies import QUICK, BoundPolicies, Invocation, Match, Problem
+from .bound_policies import QUICK, BoundPolicies, Invocation, Match, Problem, Sizes
 from .decoding import SCHEME
 from .threads import BIG, in_thread
 from .webhook_requests import converted, shown_as
@@ -81,8 +81,9 @@ class MutatingPolicies:
                     problems.append(found)
                 else:
                     invocations.append(found)
+        sizes = Sizes(size)
         for about in invocations:
-            run = _Run(self._bound, about, question, size)
+            run = _Run(self._bound, about, question, sizes.of(about))
             if about.policy.conditions and not await run.concerns(asked, problems):
                 continue
             if number and _identity(about) not in reinvocation.again:

@@ -18,7 +18,7 @@ from kafila.core import errors
 from kafila.core.errors import StatusError
 from kafila.core.values import Object
 
-from .bound_policies import QUICK, BoundPolicies, Invocation, Match, Problem
+from .bound_policies import QUICK, BoundPolicies, Invocation, Match, Problem, Sizes
 from .threads import BIG, in_thread
 from .webhook_requests import shown_as
 
@@ -55,12 +55,13 @@ class Policies:
     async def check(self, matches: Sequence[Match], asked: Attributes, options: Any, size: int) -> None:
         """Warns and annotates by ``options``. Raises StatusError."""
         denied: list[_Denied] = []
+        sizes = Sizes(size)
         for match in matches:
-            denied += await self._checked(match, asked, options, size)
+            denied += await self._checked(match, asked, options, sizes)
         if denied:
             raise _refusal(asked, denied[0])
 
-    async def _checked(self, match: Match, asked: Attributes, options: Any, size: int) -> list[_Denied]:
+    async def _checked(self, match: Match, asked: Attributes, options: Any, sizes: Sizes) -> list[_Denied]:
         policy, denied = match.policy, []
         annotations: dict[str, list[str]] = {}
         for found in self._bound.invocations(match, asked):
@@ -68,7 +69,7 @@ class Policies:
                 if not policy.ignores_failure:
                     denied.append(_Denied(policy, found.binding, Decision(0, found.text, error=True)))
                 continue
-            outcome = await self._evaluated(found, asked, size)
+            outcome = await self._evaluated(found, asked, sizes.of(found))
             binding = found.binding
             denied += [_Denied(policy, binding, d) for d in self._acted_on(policy, binding, outcome, options)]
             for key, value in outcome.annotations:
