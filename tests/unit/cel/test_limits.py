@@ -78,3 +78,9 @@ def test_the_cost_of_asking_and_of_nothing() -> None:
     program = ENVIRONMENT.compile("x == x")
     assert program.evaluate({"x": 1}, 0).exceeded
     assert program.evaluate({"x": 1}, 3) == (True, 3, "", False)
+
+
+@pytest.mark.parametrize("digits", [27, 28, 29, 100, 999])
+def test_a_number_has_as_many_digits_as_are_asked_for(digits: int) -> None:
+    found = ENVIRONMENT.compile(f"'%.{digits}f'.format([1.5])").evaluate({})
+    assert (found.value, found.error) == ("1.5" + "0" * (digits - 1), "")

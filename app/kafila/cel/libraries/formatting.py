@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import Any, Final
 
 from kafila.cel.ast import Call, Expr, ListExpr, Literal, MapExpr
@@ -243,7 +243,10 @@ def _fixed(value: Any, precision: int | None) -> str:
     digits = PRECISION if precision is None else precision
     if digits > MAX_PRECISION:
         raise CostExceeded
-    rounded = Decimal(number).quantize(Decimal(1).scaleb(-digits), ROUND_HALF_EVEN) if abs(number) < 1e15 else number
+    exact = Context(prec=digits + 20)  # with the 15 digits before the point
+    rounded = (
+        Decimal(number).quantize(Decimal(1).scaleb(-digits), ROUND_HALF_EVEN, exact) if abs(number) < 1e15 else number
+    )
     return f"{rounded:,.{digits}f}"
 
 
