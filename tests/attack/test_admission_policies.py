@@ -59,17 +59,7 @@ async def test_nobody_waits_for_very_many_parameters_but_the_write(api: Any) -> 
     for number in range(count):
         metadata = {"name": f"p{number}", "labels": {"chosen": "yes"}}
         await api.made("/api/v1/namespaces/default/configmaps", {"metadata": metadata, "data": {"k": f"v{number}"}})
-    turns = 0
-
-    async def turning() -> None:
-        nonlocal turns
-        while True:
-            turns += 1
-            await asyncio.sleep(0)
-
-    counting = asyncio.create_task(turning())
-    found = await api.post("/api/v1/namespaces/default/secrets", {"metadata": {"name": "x"}})
-    counting.cancel()
+    found, turns = await with_turns(api.post("/api/v1/namespaces/default/secrets", {"metadata": {"name": "x"}}))
     assert found.status_code == 201, found.text
     assert turns > count / 2
 
