@@ -21,10 +21,10 @@ def weight_of(count: int, wanted: Any) -> dict[str, int]:
     names = [f"m{number}" for number in range(count)]
     seen = Seen(frozenset(names), {name: Report(False, "ill") for name in names})
     clusters: Any = {name: {"metadata": {"name": name, "labels": {"a": "b"}}} for name in names}
-    first = follow(None, wanted, Revised("a1", 1, is_there=False), seen, clusters, NOW)
+    first = follow(None, wanted, Revised("a1", 1), seen, clusters, NOW)
     assert first is not None
     weighing.weights.clear()
-    second = follow(first.status, wanted, Revised("b2", 2, is_there=True), seen, clusters, NOW)
+    second = follow(first.status, wanted, Revised("b2", 2), seen, clusters, NOW)
     assert second is not None
     revision_of = revisions_by_cluster(second.status)
     for name in names:
