@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import select
 import socket
 import ssl
 import threading
@@ -85,7 +86,7 @@ class Agent:
 
     def _listen(self) -> None:
         with contextlib.suppress(OSError, ssl.SSLError):
-            while data := self.stream.recv(1 << 16):
+            while data := self._received():
                 self.websocket.receive_data(data)
                 for event in self.websocket.events():
                     match event:
@@ -99,6 +100,20 @@ class Agent:
                             self.closed = event
                             return self.over.set()
         self.over.set()
+
+    def _received(self) -> bytes:
+        """Waits without the lock: Python 3.11's TLS connections do not stand two threads at once."""
+        while True:
+            if not self.stream.pending():
+                select.select([self.stream], [], [], PATIENCE)
+            with self._lock:
+                self.stream.setblocking(False)
+                try:
+                    return self.stream.recv(1 << 16)
+                except ssl.SSLWantReadError:
+                    continue
+                finally:
+                    self.stream.settimeout(PATIENCE)
 
     def raw(self, data: bytes) -> None:
         with self._lock:
