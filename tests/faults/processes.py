@@ -199,7 +199,8 @@ class ControlPlane:
         """It is there in both api processes on return."""
         answer = await self.api[1].request("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
         assert answer.status == 201, answer
-        assert (await self.api[0].request("GET", f"/api/v1/namespaces/{name}")).status == 200
+        answer = await self.api[0].request("GET", f"/api/v1/namespaces/{name}")
+        assert answer.status == 200, answer
 
     async def log(self) -> tuple[list[Row], list[StoredObject]]:
         """The whole history and the current state, straight from the database."""

@@ -75,9 +75,10 @@ class Runner:
                 return scenario.name, answers
 
         async def all_of_them() -> dict[str, Answers]:
-            shared = await asyncio.gather(*(one(s) for s in scenarios if not s.exclusive))
+            first = [await one(s) for s in scenarios if s.first]
+            shared = await asyncio.gather(*(one(s) for s in scenarios if not s.exclusive and not s.first))
             alone = [await one(s) for s in scenarios if s.exclusive]
-            return dict([*shared, *alone])
+            return dict([*first, *shared, *alone])
 
         running = asyncio.create_task(all_of_them())
         try:

@@ -19,7 +19,8 @@ PARTS = ("descheduler", "metrics")
 
 @dataclass
 class Scenario:
-    """``exclusive``: changes what others see (clusters), runs after the others and alone. ``profile``: feature gates, "default" or "all".
+    """``exclusive``: changes what others see (clusters), runs after the others and alone. ``first``: needs room in members of which
+    others reserve some for minutes, runs before the others and alone. ``profile``: feature gates, "default" or "all".
 
     ``also``: further namespaces, by what is added to the name of the first. ``needs``: parts that run beside the control planes
     and members: "descheduler" (with estimators), "metrics" (every pod uses the same).
@@ -30,6 +31,7 @@ class Scenario:
     steps: list[Object]
     profile: str = "default"
     exclusive: bool = False
+    first: bool = False
     also: list[str] = field(default_factory=list)
     needs: list[str] = field(default_factory=list)
     uses: set[str] = field(default_factory=set)
@@ -67,6 +69,7 @@ def _scenario(document: Object) -> Scenario:
         [],
         document.get("profile", "default"),
         document.get("exclusive", False),
+        document.get("first", False),
         document.get("also", []),
         document.get("needs", []),
     )
