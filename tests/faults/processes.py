@@ -186,6 +186,8 @@ class ControlPlane:
         for serve in dead:
             serve.launch()
         await asyncio.gather(*(serve.ready() for serve in dead))
+        for api in self.api:  # one whose connections were cut may still be making others
+            await eventually(lambda api=api: _is_ready(api), "an API that is ready")
 
     def signal_database(self, number: signal.Signals) -> None:
         """To the server and each of its processes: no one of them can be asked while they are stopped."""
@@ -257,3 +259,7 @@ async def serving(folder: Path, *parts: tuple[str, str], tree: Path | None = Non
         yield started
     finally:
         await asyncio.gather(*(serve.stop() for serve in started), return_exceptions=True)
+
+
+async def _is_ready(api: Serve) -> bool:
+    return (await api.request("GET", "/readyz")).status == 200
