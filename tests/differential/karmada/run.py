@@ -153,7 +153,7 @@ class Runner:
         def done(state: Snapshot) -> bool:
             return equal_at(scenario.name, number, expected, state, self._known)
 
-        quiet = max(self._quiet, long if not expected else 0)  # what is expected is noticed when it comes
+        quiet = max(self._quiet, long)  # what is expected is noticed when it comes, and nobody waits for more
         snapshot, rested = await self._observer.rest(scenario, names, quiet, PATIENCE + quiet, done)
         if not rested:
             self.restless.append(scenario.name)
