@@ -150,6 +150,18 @@ def test_each_that_did_not_match_is_asked_again_however_many_there_are() -> None
     assert not now.to_ask
 
 
+def test_expressions_that_nobody_asks_any_more_do_not_add_up() -> None:
+    info = ClusterInfo(member("m1", provider="aws"))
+    for change in range(5):
+        for index in range(100):
+            info.outcome(f"cluster.spec.provider == 'p{change}-{index}'")
+        now = ClusterInfo(member("m1", provider=f"aws{change}"))
+        now.take_over(info)
+        info = now
+    assert len(info.to_ask) <= 256
+    assert info.asked_again(0)  # some are forgotten
+
+
 def test_one_that_was_forgotten_may_match_now() -> None:
     before = ClusterInfo(member("m1", provider="aws"))
     for index in range(300):

@@ -46,10 +46,10 @@ class ClusterInfo:
         if (before._outcomes or before.to_ask) and seen(before.cluster) == seen(self.cluster):
             self._outcomes, self.to_ask = before._outcomes, before.to_ask  # the same, which a thread may add to
             return
-        to_ask = list(before.to_ask)  # first: what is asked just now gets from one to the other
-        self.to_ask = dict.fromkeys(
-            [*to_ask, *(text for text, found in list(before._outcomes.items()) if not found.matches)]
-        )
+        failed = list(before.to_ask)  # first: what is asked just now gets from one to the other
+        failed += [text for text, found in list(before._outcomes.items()) if not found.matches]
+        self.to_ask = dict.fromkeys(failed[:_EXPRESSIONS])
+        self._forgot = self._forgot or len(failed) > _EXPRESSIONS
 
     def asked_again(self, most: int) -> bool:
         """Asks so many of `to_ask`. Does one match now, or may one that was forgotten?"""

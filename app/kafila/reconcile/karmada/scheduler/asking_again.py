@@ -10,10 +10,13 @@ import time
 from collections.abc import Callable
 from typing import Final, final
 
+import structlog
+
 from kafila.placement.scheduler.cluster_snapshot import ClusterInfo
 from kafila.reconcile.karmada.clusters import Clusters
 from kafila.registry.threads import BIG, in_thread
 
+log = structlog.get_logger(__name__)
 _SOME: Final = 16  # expressions at a time
 _PAUSES: Final = 9  # times what was spent
 _LEAST: Final = 0.05  # seconds of a pause
@@ -50,8 +53,12 @@ class AskingAgain:
             name = next(iter(self._changed))
             del self._changed[name]
             info = self._clusters.info(name)
-            if info is not None:
+            if info is None:
+                continue
+            try:
                 await self._ask(name, info)
+            except Exception:  # a fault of ours must not end it for good
+                log.exception("cluster expressions not asked again", cluster=name)
 
     async def _ask(self, name: str, info: ClusterInfo) -> None:
         spent, matched = 0.0, info.asked_again(0)  # of what was forgotten
