@@ -194,8 +194,8 @@ def _flags(lab: Any, profile: str, needs: set[str]) -> list[str]:
     """Kafila's, so that it is like the oracle."""
     flags = ["--cluster-status-frequency=1", "--cluster-failure-threshold=2", "--cluster-success-threshold=2"]
     controllers = MORE_CONTROLLERS
-    if "metrics" in needs:
-        flags.append("--horizontal-pod-autoscaler-sync-period=2")  # that nobody waits long
+    period = 2 if "metrics" in needs else 600  # nobody waits long, or a second sync does not hide the first
+    flags.append(f"--horizontal-pod-autoscaler-sync-period={period}")
     if "descheduler" in needs:
         controllers += ",descheduler"
         flags += ["--descheduling-interval=1", "--unschedulable-threshold=1", "--scheduler-estimator-timeout=30"]
