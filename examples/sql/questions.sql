@@ -6,7 +6,7 @@ FROM work, unnest(images) AS image WHERE applied GROUP BY image, cluster ORDER B
 
 -- Which workloads have fewer ready replicas than they should
 SELECT namespace, kind, name, cluster, replicas, coalesce(ready, 0) AS ready, health
-FROM placement WHERE NOT leaving AND coalesce(ready, 0) < replicas ORDER BY namespace, name, cluster;
+FROM placement WHERE NOT leaving AND NOT waits AND coalesce(ready, 0) < replicas ORDER BY namespace, name, cluster;
 
 -- What has been pending for more than five minutes, and why
 SELECT namespace, kind, name, cluster, awaits, reason, message, now() - since AS "for"
@@ -22,7 +22,10 @@ FROM cluster WHERE ready = 'True' AND NOT cordoned ORDER BY cpu - cpu_used DESC 
 
 -- What stands in one cluster only, and goes with it
 SELECT namespace, kind, name, min(cluster) AS cluster
-FROM placement WHERE NOT leaving GROUP BY namespace, kind, name HAVING count(*) = 1 ORDER BY 1, 2, 3;
+FROM placement WHERE NOT leaving AND NOT waits GROUP BY namespace, kind, name HAVING count(*) = 1 ORDER BY 1, 2, 3;
+
+-- What waits for its turn in a staged rollout and is nowhere in that cluster yet
+SELECT namespace, kind, name, array_agg(cluster ORDER BY cluster) AS clusters FROM placement WHERE waits GROUP BY 1, 2, 3;
 
 -- What a policy places
 SELECT policy, count(DISTINCT (namespace, kind, name)) AS templates, count(DISTINCT cluster) AS clusters, sum(replicas) AS replicas

@@ -44,7 +44,7 @@ TABLES: Final[dict[str, Table]] = {
     "placement": _table(
         "namespace binding cluster",
         2,
-        "api_version kind name policy why leaving replicas ready applied health message",
+        "api_version kind name policy why leaving waits replicas ready applied health message",
     ),
     "work": _table(
         "cluster work number",

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import asyncpg
 
-HEAD = "0011"  # the newest revision in migrations/versions; a test compares
+HEAD = "0012"  # the newest revision in migrations/versions; a test compares
 
 _PACKAGE = Path(__file__).parents[1]
 _IN_WHEEL = _PACKAGE / "migrations"

@@ -231,7 +231,7 @@ _of_binding = _fleet(
 _placed = _fleet(
     "placement",
     "namespace binding cluster",
-    "api_version kind name policy why leaving:bool replicas:bigint ready:bigint applied:bool health message",
+    "api_version kind name policy why leaving:bool waits:bool replicas:bigint ready:bigint applied:bool health message",
 )
 _of_work = _fleet(
     "work",

@@ -62,6 +62,48 @@ async def test_a_newer_database_is_refused(postgres_dsn: str) -> None:
         await upgrade(postgres_dsn)
 
 
+def upgrade_to(dsn: str, revision: str) -> None:
+    from alembic import command
+    from alembic.config import Config
+    from sqlalchemy import create_engine
+
+    config = Config()
+    config.set_main_option("script_location", str(SCRIPTS))
+    engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(dsn))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+    engine.dispose()
+
+
+async def test_placements_of_the_version_before_0012_stay_and_can_be_read(empty_dsn: str) -> None:
+    await asyncio.to_thread(upgrade_to, empty_dsn, "0011")
+    connection = await asyncpg.connect(empty_dsn)
+    await connection.execute("INSERT INTO fleet.cluster (name) VALUES ('m1'), ('m2')")
+    await connection.execute("INSERT INTO fleet.binding (namespace, binding, deleting) VALUES ('team-a', 'web', false)")
+    await connection.execute(
+        "INSERT INTO fleet.placement (namespace, binding, cluster, kind, name, leaving)"
+        " VALUES ('team-a', 'web', 'm1', 'K', 'web', false), ('team-a', 'web', 'm2', 'K', 'web', false)"
+    )
+    drift = "SELECT cluster, reason FROM fleet.drift ORDER BY cluster"
+    missing = [("m1", "WorkMissing"), ("m2", "WorkMissing")]
+    await connection.execute("SET ROLE kafila_reader")
+    assert [tuple(each) for each in await connection.fetch(drift)] == missing
+    await connection.close()
+    assert await upgrade(empty_dsn) is True
+    connection = await asyncpg.connect(empty_dsn)
+    await connection.execute("SET ROLE kafila_reader")
+    assert [tuple(each) for each in await connection.fetch(drift)] == missing  # until it is projected anew
+    await connection.execute("RESET ROLE")
+    await connection.execute("UPDATE fleet.placement SET waits = true WHERE cluster = 'm2'")
+    await connection.execute("SET ROLE kafila_reader")
+    await connection.execute("SET fleet.namespaces = 'team-a'")
+    assert [tuple(each) for each in await connection.fetch(drift)] == missing[:1]
+    await connection.execute("SET fleet.namespaces = 'team-b'")
+    assert await connection.fetch(drift) == []
+    await connection.close()
+
+
 def test_the_migrations_make_what_the_metadata_says(postgres_dsn: str) -> None:
     from alembic.autogenerate import compare_metadata
     from alembic.migration import MigrationContext

@@ -250,6 +250,17 @@ def test_first_words() -> None:
 # -- drift is what kafila check finds between bindings, Works and Clusters --------------------------------------------------
 
 
+def rollout(rng: random.Random, names: list[str]) -> Any:
+    phases = ("Pending", "Progressing", "Succeeded", "Skipped")
+    rows = [
+        {"name": name, "phase": rng.choice(phases), **({"revision": "a"} if rng.random() < 0.5 else {})}
+        for name in names
+        if rng.random() < 0.8
+    ]
+    stable = {"stableRevision": "z"} if rng.random() < 0.3 else {}
+    return {"revision": "a", "phase": rng.choice(("Progressing", "Failed", "Succeeded")), "clusters": rows, **stable}
+
+
 def world(rng: random.Random) -> tuple[list[Any], list[Any], list[Any]]:
     names = ["m1", "m2", "m3"]
     clusters = [{"metadata": {"name": name}} for name in names if rng.random() < 0.8]
@@ -267,7 +278,8 @@ def world(rng: random.Random) -> tuple[list[Any], list[Any], list[Any]]:
         if rng.random() < 0.1:
             meta["deletionTimestamp"] = "2026-01-01T00:00:00Z"
         if rng.random() < 0.9:
-            bindings.append({"kind": "ResourceBinding", "metadata": meta, "spec": spec})
+            status = {"rollout": rollout(rng, names)} if rng.random() < 0.5 else {}
+            bindings.append({"kind": "ResourceBinding", "metadata": meta, "spec": spec, "status": status})
         for name in names:
             if rng.random() < 0.6:
                 manifest = {

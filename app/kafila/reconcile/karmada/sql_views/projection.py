@@ -15,7 +15,7 @@ from kafila.store.fleet import Replacement, Row
 
 from .rows import Named, of_binding, of_cluster, of_event, of_object, of_work
 
-FORMAT: Final = 1  # to be raised when a row of an unchanged object looks otherwise: then all of them are made anew
+FORMAT: Final = 2  # to be raised when a row of an unchanged object looks otherwise: then all of them are made anew
 
 
 class Stored(NamedTuple):

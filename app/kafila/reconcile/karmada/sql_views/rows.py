@@ -6,13 +6,15 @@ Members' objects and what users write are not trusted: a field of another shape 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, Final, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Any, Final, NamedTuple, cast
 
 from kafila.core import cluster_report
 from kafila.core.conditions import find
 from kafila.core.values import Object
 from kafila.placement import constants
+from kafila.placement.rollout.begin import revisions_by_cluster
+from kafila.placement.types import RolloutStatus
 from kafila.store.fleet import Row
 
 from .values import amount, labels, mapping, mappings, message, number, text, texts, time
@@ -136,6 +138,7 @@ def _placements(spec: Object, status: Object, policy: str | None) -> Iterator[Ro
         why[name] = f"policy {policy}" if policy else "binding", False
         replicas[name] = number(each.get("replicas"))
     told = {text(each.get("clusterName")): each for each in mappings(status.get("aggregatedStatus"))}
+    waits = _waiting(mapping(status.get("rollout")))
     for cluster, (reason, leaving) in why.items():
         if not cluster:
             continue
@@ -144,12 +147,27 @@ def _placements(spec: Object, status: Object, policy: str | None) -> Iterator[Ro
             "cluster": cluster,
             "why": reason,
             "leaving": leaving,
+            "waits": not leaving and waits(cluster),
             "replicas": replicas.get(cluster),
             "ready": _ready(mapping(seen.get("status"))),
             "applied": seen.get("applied") is True,
             "health": text(seen.get("health")),
             "message": message(seen.get("appliedMessage")),
         }
+
+
+def _waiting(rollout: Object) -> Callable[[str], bool]:
+    """Has a cluster nothing because its turn in the first rollout of the object has not come?"""
+    phase, revision, stable = (text(rollout.get(field)) for field in ("phase", "revision", "stableRevision"))
+    if not phase or not revision:
+        return lambda cluster: False
+    known = {"phase": phase, "revision": revision, "stableRevision": stable or ""}
+    rows = [
+        {"name": text(row.get("name")), "phase": text(row.get("phase")), "revision": text(row.get("revision")) or ""}
+        for row in mappings(rollout.get("clusters"))
+    ]
+    has = revisions_by_cluster(cast(RolloutStatus, {**known, "clusters": rows}))
+    return lambda cluster: not has(cluster)
 
 
 def of_work(cluster: str, name: str, obj: Object, sealed: bool) -> list[Row]:

@@ -131,6 +131,23 @@ def test_a_binding() -> None:
     assert [each["message"] for each in placements] == [None] * 4
 
 
+def test_clusters_that_wait_for_their_turn_in_a_rollout() -> None:
+    def waiting(rollout: Any) -> list[str]:
+        spec = {"clusters": [{"name": f"m{number}"} for number in range(1, 5)]}
+        tasks = [{"fromCluster": "m5", "reason": "no"}]
+        binding = {"spec": {**spec, "gracefulEvictionTasks": tasks}, "status": {"rollout": rollout}}
+        return [each["cluster"] for each in of_binding("n", "b", binding, True)[1] if each["waits"]]
+
+    rows = [{"name": "m1", "phase": "Progressing", "revision": "a"}, {"name": "m2", "phase": "Pending"}]
+    first = {"phase": "Progressing", "revision": "a", "clusters": [*rows, {"name": "m3", "phase": "Skipped"}]}
+    assert waiting(first) == ["m2", "m3", "m4"]  # not what leaves m5
+    assert waiting({**first, "stableRevision": "z"}) == ["m2"]
+    assert waiting({**first, "phase": "Succeeded"}) == []
+    for nothing in (None, {}, "no", {"phase": 5, "revision": "a"}, {"phase": "Progressing"}):
+        assert waiting(nothing) == []
+    assert waiting({"phase": "Failed", "revision": "a", "clusters": [{"name": []}, 7]}) == ["m1", "m2", "m3", "m4"]
+
+
 def test_a_work() -> None:
     manifest = {"apiVersion": "v1", "kind": "Pod", "metadata": {"namespace": "n", "name": "p"}, "spec": POD}
     failed = {"type": "Applied", "status": "False", "reason": "AppliedFailed", "message": "no"}
