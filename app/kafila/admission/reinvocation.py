@@ -22,6 +22,11 @@ class Reinvocation:
         """Whether anybody has been asked who wants to be asked again."""
         return bool(self.again or self._invoked)
 
+    @property
+    def waits(self) -> bool:
+        """Whether anybody is asked again if the object changes now."""
+        return bool(self._invoked)
+
     def invoked(self, who: Hashable) -> None:
         """He has been asked, and wants to be asked again when the object changes."""
         self._invoked.add(who)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from math import inf
 from typing import Any, Final, final
 
 from prometheus_client import REGISTRY, Gauge
@@ -18,6 +17,7 @@ from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
 
 from kafila.catalog.kind import Kind
+from kafila.telemetry.distribution import Distribution
 
 from .request import Target
 
@@ -31,25 +31,6 @@ _SERVER: Final = "apiserver"
 _METHODS: Final = {"create": "POST", "update": "PUT"}  # verbs that have another name here
 _READING: Final = frozenset({"GET", "LIST"})
 LONG_RUNNING = Gauge("apiserver_longrunning_requests", "Open watches.", LABELS)
-
-
-@final
-class Distribution:
-    """How often a value was how large."""
-
-    __slots__ = ("_bounds", "counts", "sum")
-
-    def __init__(self, bounds: tuple[float, ...]) -> None:
-        self._bounds = bounds
-        self.counts = [0] * (len(bounds) + 1)
-        self.sum = 0.0
-
-    def buckets(self) -> list[tuple[str, float]]:
-        found, total = [], 0
-        for bound, count in zip((*self._bounds, inf), self.counts, strict=True):
-            total += count
-            found.append(("+Inf" if bound == inf else str(bound), float(total)))
-        return found
 
 
 @final

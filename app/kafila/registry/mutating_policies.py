@@ -5,10 +5,8 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Hashable, Sequence
-from functools import lru_cache, partial
+from functools import partial
 from typing import Final, final
-
-from prometheus_client import Counter, Histogram
 
 from kafila.admission.policies.evaluation import TooLong, Unusable, is_concerned
 from kafila.admission.policies.mutation import MutationFailed, mutated
@@ -26,32 +24,9 @@ from kafila.machinery.schema import Schema
 from .asking import Question
 from .bound_policies import QUICK, BoundPolicies, Invocation, Match, Problem, Sizes
 from .decoding import SCHEME
+from .mutation_metrics import observe
 from .threads import BIG, in_thread
 from .webhook_requests import converted, shown_as
-
-_LABELS: Final = ("policy", "policy_binding", "error_type")
-CHECKS: Final = Counter(
-    "apiserver_mutating_admission_policy_check",
-    "Mutation admission policy check total, labeled by policy and further identified by binding.",
-    _LABELS,
-)
-SECONDS: Final = Histogram(
-    "apiserver_mutating_admission_policy_check_duration_seconds",
-    "Mutation admission latency for individual mutation expressions in seconds, labeled by policy and binding.",
-    _LABELS,
-    buckets=(0.0000005, 0.001, 0.01, 0.1, 1.0),
-)
-
-
-@lru_cache(maxsize=1024)
-def _metrics(policy: str, binding: str, outcome: str) -> tuple[Counter, Histogram]:
-    return CHECKS.labels(policy, binding, outcome), SECONDS.labels(policy, binding, outcome)
-
-
-def _observe(about: Invocation, outcome: str, seconds: float) -> None:
-    count, histogram = _metrics(about.policy.name, about.binding.name, outcome)
-    count.inc()
-    histogram.observe(seconds)
 
 
 @final
@@ -91,7 +66,7 @@ class MutatingPolicies:
             before = asked.new
             asked = await run.mutate(asked, problems)
             patched = patched or run.patched
-            if not unchanged(before, asked.new):
+            if reinvocation.waits and not unchanged(before, asked.new):
                 reinvocation.changed()
             if about.policy.reinvoked:
                 reinvocation.invoked(_identity(about))
@@ -175,7 +150,7 @@ class _Run:
                 outcome = "invalid_error"
                 raise
             finally:
-                _observe(about, outcome, time.perf_counter() - began)
+                observe(about.policy.name, about.binding.name, outcome, time.perf_counter() - began)
         return asked
 
     async def _mutated(self, mutation: Mutation, asked: Attributes) -> Object:
@@ -198,7 +173,7 @@ class _Run:
             return document if converts or document is new else self._settled(mutation, document, new, decoded)
 
         try:
-            document = await in_thread(self._size, partial(work, QUICK))
+            document = work(QUICK) if self._size < BIG else await in_thread(self._size, partial(work, QUICK))
         except TooLong:
             document = await in_thread(max(self._size, BIG), partial(work, None))
         if not converts:

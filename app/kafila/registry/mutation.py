@@ -58,6 +58,10 @@ class Mutation:
             )
             self._changed = self._changed or not unchanged(before, self._asked.new)
             self._of_policies.end(self._asked.new)
+        if self._question.calls:
+            await self._ask_webhooks(number)
+
+    async def _ask_webhooks(self, number: int) -> None:
         self._of_webhooks.begin(self._asked.new)
         for call in self._question.calls:
             if number and call.hook.uid not in self._of_webhooks.again:
