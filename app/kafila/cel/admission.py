@@ -11,7 +11,7 @@ those that are not set are absent; ``authorizer`` is an ``Authorizer`` and ``aut
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Final, final
 
 from .declarations import Library, overload
@@ -100,14 +100,13 @@ class Made(MapLike):
         return self.fields.get(key, MISSING)
 
 
-def _made(type_name: str, fields: dict[str, Any]) -> Made:
-    if type_name == JSON_PATCH_TYPE.name:
-        for name, value in fields.items():
-            if name not in _PATCH_FIELDS:
-                raise EvaluationError(f"unexpected JSONPatchType field: {name}")
-            if name != "value" and not isinstance(value, str):
-                raise EvaluationError(f"unexpected type {type(value).__name__} for JSONPatchType '{name}' field")
-    return Made(type_name, fields)
+def _json_patch(fields: dict[str, Any]) -> Made:
+    for name, value in fields.items():
+        if name not in _PATCH_FIELDS:
+            raise EvaluationError(f"unexpected JSONPatchType field: {name}")
+        if name != "value" and not isinstance(value, str):
+            raise EvaluationError(f"unexpected type {type(value).__name__} for JSONPatchType '{name}' field")
+    return Made(JSON_PATCH_TYPE.name, fields)
 
 
 @final
@@ -121,6 +120,9 @@ class _Patches(Objects):
         if type_name == JSON_PATCH_TYPE.name:
             return _PATCH_FIELDS.get(name, _NO_TYPE)
         return DYN if _is_patch(type_name) else super().field(type_name, name)
+
+    def making(self, type_name: str) -> Callable[[dict[str, Any]], Made]:
+        return _json_patch if type_name == JSON_PATCH_TYPE.name else partial(Made, type_name)
 
 
 def _is_patch(type_name: str) -> bool:
@@ -194,5 +196,5 @@ def _variables(params: bool, authorizer: bool) -> dict[str, Type]:
 
 def _environment(kinds: dict[str, Type], patches: bool, fields: Mapping[str, Mapping[str, Type]]) -> Environment:
     if patches:
-        return Environment(kinds, objects=_Patches(fields, _made), libraries=(JSON_PATCHES,))
+        return Environment(kinds, objects=_Patches(fields), libraries=(JSON_PATCHES,))
     return Environment(kinds, objects=Objects(fields))

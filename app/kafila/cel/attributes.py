@@ -30,10 +30,12 @@ Qualifier = Callable[[Frame, Any, bool], Any]
 class Attribute:
     """A variable or value with fields and indexes behind it. ``conditional``: whose value costs nothing itself."""
 
-    __slots__ = ("base", "cost", "qualifiers", "tests")
+    __slots__ = ("base", "cost", "qualifiers", "slot", "tests")
 
-    def __init__(self, base: Step, cost: int = 1) -> None:
+    def __init__(self, base: Step, cost: int = 1, slot: int = COST) -> None:
+        """``slot``: where ``base`` reads it, if it is a variable."""
         self.base = base
+        self.slot = slot
         self.cost = cost
         self.qualifiers: list[tuple[Qualifier, str, bool]] = []  # with the name of a field, and whether it is optional
         self.tests = False
@@ -50,11 +52,15 @@ class Attribute:
             return self.resolve(frame)
         finally:
             if not self.tests:
-                charge(frame, self.cost)
+                frame[COST] += self.cost
+                if frame[COST] > frame[LIMIT]:
+                    raise CostExceeded
 
     def resolve(self, frame: Frame) -> Any:
         """Without its own cost."""
-        value = self.base(frame)
+        value = frame[self.slot]
+        if value.__class__ is not dict:  # what most variables are: as ``variable`` reads it, without a call
+            value = self.base(frame)
         optionally = type(value) is Optional and bool(self.qualifiers)
         if optionally:
             if not value.present:

@@ -24,7 +24,7 @@ from .parser import Unparsable, parse
 from .planner import Planner, Unplannable
 from .ranges import Path, Range
 from .source import CompileError, Issue
-from .steps import Step
+from .steps import FIRST_VARIABLE, LIMIT, Frame, Step
 from .types import Type
 from .validators import problems
 from .values import MISSING, STEPS, CostExceeded, EvaluationError
@@ -66,6 +66,11 @@ def _unknown(path: Path) -> int | None:
     return None
 
 
+def _variable(node: Expr) -> str:
+    """That it refers to, "" for none."""
+    return node.resolved if isinstance(node, Select) else node.name if isinstance(node, Ident) else ""
+
+
 @final
 class Program:
     """A compiled expression. Any number of threads may evaluate it at once."""
@@ -73,19 +78,17 @@ class Program:
     def __init__(self, source: str, root: Expr, variables: Sequence[str], step: Step, size: int) -> None:
         self.source = source
         self.root = root
-        self._variables = tuple(variables)
         self._step = step
-        self._size = size
+        self._frame: Frame = [0, 0, *[MISSING] * len(variables)]
+        self._frame += [None] * (size - len(self._frame))
+        used = {_variable(node) for node in walk(root)}
+        self._used = tuple((slot, name) for slot, name in enumerate(variables, FIRST_VARIABLE) if name in used)
         assert root.type is not None
         self.output: Type = root.type
 
     def uses(self, variable: str) -> bool:
         """Whether it refers to a variable of the environment."""
-        for node in walk(self.root):
-            name = node.resolved if isinstance(node, Select) else node.name if isinstance(node, Ident) else ""
-            if name == variable:
-                return True
-        return False
+        return any(name == variable for _, name in self._used)
 
     def estimated_cost(self, sizes: Callable[[Path], int | None] = _unknown) -> Range:
         """``sizes``: the most elements or characters that is at a path (variable, fields, "@items", "@values", "@keys")."""
@@ -93,12 +96,10 @@ class Program:
 
     def evaluate(self, bindings: Mapping[str, Any], cost_limit: int = PER_CALL_LIMIT) -> Result:
         """Takes steps in proportion to the cost at most. A variable without a binding is an error where it is asked for."""
-        frame = [
-            0,
-            cost_limit,
-            *[bindings.get(name, MISSING) for name in self._variables],
-        ]  # no generator: twice as fast
-        frame += [None] * (self._size - len(frame))
+        frame = self._frame.copy()
+        frame[LIMIT] = cost_limit
+        for slot, name in self._used:
+            frame[slot] = bindings.get(name, MISSING)
         STEPS.begin(cost_limit)
         try:
             return Result(self._step(frame), frame[0])

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from .attributes import Lazy
+from .attributes import Attribute, Lazy
 from .gotext import shown
 from .libraries.operators import add
-from .steps import LIST_COST, MAP_COST, STRUCT_COST, Constant, Frame, Maker, Step, charge
+from .steps import COST, LIMIT, LIST_COST, MAP_COST, STRUCT_COST, Constant, Frame, Maker, Step, charge
 from .values import (
     BoolKey,
+    CostExceeded,
     Duration,
     EvaluationError,
     Growing,
@@ -75,14 +76,19 @@ def _not_optional(key: Any, value: Any) -> str:
 
 
 def struct(type_name: str, entries: list[tuple[str, Step, bool]], maker: Maker) -> Step:
-    make, steps = maker.make, [(name, step) for name, step, _ in entries]
+    make = maker.making(type_name)
+    known = {name: step.value if isinstance(step, Constant) else None for name, step, _ in entries}
+    twice = len(known) < len(entries)  # the last one counts
+    steps = [(name, step) for name, step, _ in entries if twice or not isinstance(step, Constant)]
 
     def plain(frame: Frame) -> Any:
-        charge(frame, STRUCT_COST)
-        fields = {}
+        frame[COST] += STRUCT_COST
+        if frame[COST] > frame[LIMIT]:
+            raise CostExceeded
+        fields = known.copy()
         for name, step in steps:
             fields[name] = step(frame)
-        return make(type_name, fields)
+        return make(fields)
 
     def run(frame: Frame) -> Any:
         charge(frame, STRUCT_COST)
@@ -97,7 +103,7 @@ def struct(type_name: str, entries: list[tuple[str, Step, bool]], maker: Maker) 
                     continue
                 value = value.value
             fields[name] = value
-        return make(type_name, fields)
+        return make(fields)
 
     return run if any(optional for _, _, optional in entries) else plain
 
@@ -105,11 +111,12 @@ def struct(type_name: str, entries: list[tuple[str, Step, bool]], maker: Maker) 
 def fold(over: Step, init: Step, condition: Step, step: Step, result: Step, accu: int, var: int, var2: int) -> Step:
     start = Lazy(init)
     ends = not isinstance(condition, Constant)
+    gives_it = isinstance(result, Attribute) and result.slot == accu and not result.qualifiers
 
     def run(frame: Frame) -> Any:
         values = over(frame)
         frame[accu] = start
-        for each in _pairs(values) if var2 else _iterated(values):
+        for each in _pairs(values) if var2 else values if values.__class__ is list else _iterated(values):
             if var2:
                 frame[var], frame[var2] = each
             else:
@@ -120,6 +127,9 @@ def fold(over: Step, init: Step, condition: Step, step: Step, result: Step, accu
                 frame[accu] = step(frame)
             except EvaluationError as problem:
                 frame[accu] = problem
+        if gives_it and frame[accu].__class__ is Growing:  # as ``result`` reads it, without a call
+            charge(frame, 1)
+            return list(frame[accu])
         found = result(frame)
         return list(found) if type(found) is Growing else found
 
@@ -128,20 +138,28 @@ def fold(over: Step, init: Step, condition: Step, step: Step, result: Step, accu
 
 def appended(collected: Step, element: Step) -> Step:
     """``collected + [element]``, of which no list is made where a comprehension collects; costs as ``call`` of ``_+_``."""
+    slot = collected.slot if isinstance(collected, Attribute) and not collected.qualifiers else COST
 
     def run(frame: Frame) -> Any:
         problem: EvaluationError | None = None
-        found = value = None
+        found, value = frame[slot], None
+        if found.__class__ is Growing:  # as ``collected`` reads it, without a call
+            charge(frame, 1)
+        else:
+            try:
+                found = collected(frame)
+            except EvaluationError as raised:
+                problem = raised
+        frame[COST] += LIST_COST
+        if frame[COST] > frame[LIMIT]:
+            raise CostExceeded
         try:
-            found = collected(frame)
-        except EvaluationError as raised:
-            problem = raised
-        try:
-            charge(frame, LIST_COST)
             value = element(frame)
         except EvaluationError as raised:
             problem = problem or raised
-        charge(frame, 1)
+        frame[COST] += 1
+        if frame[COST] > frame[LIMIT]:
+            raise CostExceeded
         if problem is not None:
             raise problem
         if found.__class__ is Growing:

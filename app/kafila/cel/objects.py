@@ -8,19 +8,20 @@ from typing import Any, Final
 from .types import Type
 from .values import EvaluationError
 
-Maker = Callable[[str, dict[str, Any]], Any]
-
-
-def _none(type_name: str, fields: dict[str, Any]) -> Any:
-    raise EvaluationError(f"unknown type '{type_name}'")
-
 
 class Objects:
-    """``fields``: name of a type -> name of a field -> its type; ``make`` makes what an expression writes as ``Type{field: …}``."""
+    """``fields``: name of a type -> name of a field -> its type."""
 
-    def __init__(self, fields: Mapping[str, Mapping[str, Type]], make: Maker = _none) -> None:
+    def __init__(self, fields: Mapping[str, Mapping[str, Type]]) -> None:
         self.fields = fields
-        self.make: Maker = make
+
+    def making(self, type_name: str) -> Callable[[dict[str, Any]], Any]:
+        """What makes an object of its fields, where an expression writes ``Type{field: …}``; it may raise EvaluationError."""
+
+        def none(fields: dict[str, Any]) -> Any:
+            raise EvaluationError(f"unknown type '{type_name}'")
+
+        return none
 
     def __contains__(self, type_name: object) -> bool:
         return type_name in self.fields

@@ -77,7 +77,7 @@ class Planner:
         slot = next((scope[name] for scope in reversed(self._scopes) if name in scope), None)
         if slot is None:
             return Constant(self._library.constants[name])
-        return Attribute(variable(slot, name))
+        return Attribute(variable(slot, name), slot=slot)
 
     def _selected(self, node: Select) -> Step:
         if node.resolved:

@@ -32,9 +32,8 @@ STRUCT_COST: Final = 40
 
 
 class Maker(Protocol):
-    """Makes an object of a type from its fields. Raises EvaluationError."""
-
-    def make(self, type_name: str, fields: dict[str, Any]) -> Any: ...
+    def making(self, type_name: str) -> Callable[[dict[str, Any]], Any]:
+        """What makes an object of the type from its fields, and may raise EvaluationError."""
 
 
 def charge(frame: Frame, cost: int) -> None:
