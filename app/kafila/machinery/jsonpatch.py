@@ -75,7 +75,7 @@ class _Root:
             return None, ""
         at = self.doc = self._owned(self.doc)
         for part in parts[1:-1]:
-            key: Any = _unescaped(part)
+            key: Any = unescaped(part)
             if at.__class__ is dict:
                 inner = at.get(key)
             else:
@@ -90,7 +90,7 @@ class _Root:
             if own is not inner:
                 at[key] = own
             at = own
-        return at, _unescaped(parts[-1])
+        return at, unescaped(parts[-1])
 
     def _owned(self, value: Any) -> Any:
         if not self._shared or id(value) in self._own:
@@ -100,7 +100,7 @@ class _Root:
         return own
 
 
-def _unescaped(part: str) -> str:
+def unescaped(part: str) -> str:
     return part.replace("~1", "/").replace("~0", "~") if "~" in part else part
 
 

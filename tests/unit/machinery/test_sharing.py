@@ -12,6 +12,7 @@ from kafila.catalog.catalog import load_catalog
 from kafila.core.values import copy_json
 from kafila.machinery import jsonpatch, typed
 from kafila.machinery.decode import DecodeError, compile_decoder
+from kafila.machinery.patched import patched_decoded
 from kafila.machinery.redecode import merged_decoded, redecoded
 
 DEPLOYMENT = load_catalog().by_kind("apps", "v1", "Deployment")
@@ -94,6 +95,74 @@ def test_patches(operations: list[Any]) -> None:
         else:
             assert isinstance(wanted[1], str) or wanted[1], "it is decoded as a whole where something is wrong with it"
         assert live == before
+    check_at_once(live, operations)
+    assert live == before
+
+
+def check_at_once(live: Any, operations: list[Any]) -> bool:
+    """What is decoded while it is patched is what decoding makes of it afterwards. Returns whether it was."""
+    at_once = patched_decoded(SCHEMA, live, operations)
+    if at_once is not None:
+        document, unknown = compile_decoder(SCHEMA)(jsonpatch.apply(live, operations))
+        assert (json.dumps(at_once), []) == (json.dumps(document), unknown)
+    return at_once is not None
+
+
+SETTING = st.fixed_dictionaries(
+    {"op": st.sampled_from(["add", "replace"]), "path": st.sampled_from(PATHS), "value": VALUES}
+)
+
+
+@given(st.lists(SETTING, max_size=6))
+def test_what_is_only_set(operations: list[Any]) -> None:
+    live, _ = compile_decoder(SCHEMA)(LIVE)
+    before = copy_json(live)
+    check_at_once(live, operations)
+    assert live == before
+
+
+def put(path: str, value: Any, op: str = "add") -> dict[str, Any]:
+    return {"op": op, "path": path, "value": value}
+
+
+POD = "/spec/template/spec"
+
+
+def test_single_values_are_decoded_alone() -> None:
+    live, _ = compile_decoder(SCHEMA)(LIVE)
+    plain = [
+        [],
+        [put("/metadata/labels/new", "x"), put("/metadata/labels/a", "y"), put("/metadata/labels/a~1b", "z")],
+        [put("/spec/replicas", 3, "replace"), put("/spec/paused", True), put("/spec/minReadySeconds", 0)],
+        [put(f"{POD}/containers/0/resources/limits/cpu", "1000m", "replace")],
+        [put(f"{POD}/containers/-", {"name": "e", "env": []}), put(f"{POD}/containers/0", {"name": "f"})],
+        [put(f"{POD}/containers/1", {"name": "g"}, "replace"), put(f"{POD}/nodeName", None)],
+        [put("/metadata/finalizers", ["a"])],
+    ]
+    for operations in plain:
+        assert check_at_once(live, operations), operations
+
+
+def test_what_is_patched_as_a_whole() -> None:
+    live, _ = compile_decoder(SCHEMA)(LIVE)
+    others = [
+        [put("", {})],
+        [put("/kind", "Pod")],
+        [put("/metadata", None)],
+        [put("metadata/labels/a", "x")],
+        [{"op": "remove", "path": "/spec/replicas"}],
+        [put("/spec/nothing", 1)],
+        [put("/spec/replicas", "x")],
+        [put("/metadata/annotations/a", "x")],
+        [put(f"{POD}/containers/2", {"name": "e"}, "replace")],
+        [put(f"{POD}/containers/-1", {"name": "e"})],
+        [put(f"{POD}/containers/٠/image", "x")],
+        [put(f"{POD}/containers/-", {"name": "e"}), put(f"{POD}/containers/2/image", "z")],
+        [put("/metadata/annotations", {"a": "b"}), put("/metadata/annotations/c", "d")],
+        [put("/metadata/labels/a", "x")] * 21,
+    ]
+    for operations in others:
+        assert not check_at_once(live, operations), operations
 
 
 LABELS = st.dictionaries(st.sampled_from("abc"), st.sampled_from("xy"), max_size=3)

@@ -16,9 +16,11 @@ from kafila.core.values import Object
 from kafila.machinery import jsonpatch, typed
 from kafila.machinery.amount import MAX_MADE, check_made
 from kafila.machinery.compare import ElementError
+from kafila.machinery.patched import patched_decoded
 from kafila.machinery.redecode import merged_decoded
 from kafila.machinery.schema import Schema
 
+from .applied import applied
 from .evaluation import BUDGET, EXHAUSTED, Budget, Unusable, result_of, with_variables
 from .policy import Mutation, Policy
 
@@ -64,7 +66,7 @@ def mutated(
     try:
         if mutation.applies and schema is not None:
             return _applied(schema, live, value, decodes)
-        return Mutated(_patched(live, value))
+        return _patched(schema if decodes else None, live, value)
     except RecursionError:
         raise MutationFailed("the object is nested too deeply") from None
 
@@ -89,6 +91,8 @@ def _value(policy: Policy, mutation: Mutation, bindings: Object, most: int | Non
 def _applied(schema: Schema, live: Object, value: Any, decodes: bool) -> Mutated:
     if not isinstance(value, Made):
         raise MutationFailed("unsupported return type from ApplyConfiguration expression")
+    if decodes and (document := applied(schema, live, value)) is not None:
+        return Mutated(document, True)
     reader = _Reader(exact=True)
     config = reader.object(value)
     config["apiVersion"], config["kind"] = live["apiVersion"], live["kind"]
@@ -99,7 +103,7 @@ def _applied(schema: Schema, live: Object, value: Any, decodes: bool) -> Mutated
         _check_text(schema, text)
     try:
         decoded = merged_decoded(schema, live, config) if decodes else None
-        document: Object = decoded if decoded is not None else typed.merge(schema, live, config, share=True)
+        document = decoded if decoded is not None else typed.merge(schema, live, config, share=True)
     except ElementError as error:
         raise MutationFailed(f"error applying patch: failed to merge patch: {error}") from None
     _check_amount(document, live, reader)
@@ -172,19 +176,23 @@ def _find_atomics(schema: Schema, value: Any, path: str, found: list[str]) -> No
 # -- JSONPatch -------------------------------------------------------------------------------------------------------------------
 
 
-def _patched(live: Object, value: Any) -> Object:
+def _patched(schema: Schema | None, live: Object, value: Any) -> Mutated:
+    """``schema``: of what its decoder has made."""
     reader = _Reader(exact=False)
     operations = _operations(value, reader)
+    if schema is not None and (decoded := patched_decoded(schema, live, operations)) is not None:
+        _check_amount(decoded, live, reader)
+        return Mutated(decoded, True)
     try:
         document = jsonpatch.apply(live, operations, share=True)
     except jsonpatch.TestFailed:
-        return live
+        return Mutated(live)
     except (jsonpatch.PatchFailed, jsonpatch.BadPatch, jsonpatch.TooManyOperations) as error:
         raise MutationFailed(f"JSON Patch: {error}") from None
     if not isinstance(document, dict) or not isinstance(document.get("metadata", {}), dict | None):
         raise MutationFailed("JSON Patch: what it leaves is no object")
     _check_amount(document, live, reader, copies=any(operation["op"] == "copy" for operation in operations))
-    return document
+    return Mutated(document)
 
 
 def _operations(value: Any, reader: _Reader) -> list[Object]:
