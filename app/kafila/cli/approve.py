@@ -105,7 +105,7 @@ async def _waiting(client: MemberClient) -> list[_Waits]:
 async def _approve(client: MemberClient, resource: _Resource, namespace: str, name: str) -> _Waits:
     """Of what was seen: whoever changes it meanwhile has asked another question, and the patch is refused."""
     from kafila.members.client import resource_path
-    from kafila.placement.withdrawal import APPROVED, edition, waiting
+    from kafila.placement.withdrawal import APPROVED, approval, waiting
 
     path = resource_path(resource.api_version, resource.plural, namespace if resource.namespaced else "", name)
     obj = await client.get(path)
@@ -113,7 +113,7 @@ async def _approve(client: MemberClient, resource: _Resource, namespace: str, na
     if not what:
         raise CommandError(f'nothing of {resource.kind} "{name}" waits for an approval')
     version = obj["metadata"]["resourceVersion"]
-    await client.patch(path, {"metadata": {"resourceVersion": version, "annotations": {APPROVED: edition(obj)}}})
+    await client.patch(path, {"metadata": {"resourceVersion": version, "annotations": {APPROVED: approval(obj)}}})
     return _Waits(resource.kind, path, obj, what)
 
 

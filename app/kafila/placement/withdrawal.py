@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
+
+import orjson
 
 from kafila.core.values import AnyObject
 from kafila.placement.cluster_affinity import matcher
@@ -20,6 +22,7 @@ from kafila.placement.types import Binding, Cluster, Placement, PropagationPolic
 
 APPROVED: Final = "kafila.io/approved-withdrawal"  # an edition, or ALWAYS
 HELD: Final = "kafila.io/held-withdrawal"  # edition, and what would leave
+HELD_LABELS: Final = "kafila.io/held-relabeling"  # of a Cluster: the same, for what it is not any more
 ALWAYS: Final = "always"
 NAMED: Final = 10  # clusters in one text
 LONGEST: Final = 1000  # characters that are shown: whoever writes policies may have written them
@@ -99,19 +102,49 @@ def edition(obj: AnyObject) -> str:
     return f"{generation(obj)}-{hashlib.sha256(expression.encode()).hexdigest()[:8]}"
 
 
-def is_approved(obj: AnyObject) -> bool:
+def labels_edition(cluster: AnyObject) -> str:
+    """What an approval is of that is about what a Cluster is: its spec, and its labels, for these raise no generation."""
+    said = orjson.dumps((cluster.get("metadata") or {}).get("labels") or {}, option=orjson.OPT_SORT_KEYS)
+    return f"{generation(cluster)}-labels-{hashlib.sha256(said).hexdigest()[:8]}"
+
+
+class Question(NamedTuple):
+    """``annotation``: where what waits stands."""
+
+    annotation: str
+    edition: Callable[[AnyObject], str]
+
+
+CHANGE: Final = Question(HELD, edition)  # of a policy, or of a Cluster's taints
+LABELS: Final = Question(HELD_LABELS, labels_edition)
+_QUESTIONS: Final = (CHANGE, LABELS)
+
+
+def is_approved(obj: AnyObject, question: Question = CHANGE) -> bool:
     """Whoever may change the policy or the Cluster has approved of this edition of it, or of all."""
-    return annotations_of(obj).get(APPROVED) in (edition(obj), ALWAYS)
+    said = annotations_of(obj).get(APPROVED)
+    # the edition with the labels in it names the generation too, of which the taints are
+    return said in (question.edition(obj), labels_edition(obj), ALWAYS)
 
 
-def mark(obj: AnyObject, text: str) -> str:
-    """The value of `HELD`."""
-    return f"{edition(obj)}: {text}"
+def mark(obj: AnyObject, text: str, question: Question = CHANGE) -> str:
+    """The value of the annotation."""
+    return f"{question.edition(obj)}: {text}"
+
+
+def waiting_for(obj: AnyObject, question: Question) -> str:
+    """What waits for an approval, "" for nothing."""
+    of, _, text = annotations_of(obj).get(question.annotation, "").partition(": ")
+    if of != question.edition(obj) or is_approved(obj, question):
+        return ""
+    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text[:LONGEST])
 
 
 def waiting(obj: AnyObject) -> str:
-    """What waits for an approval, "" for nothing."""
-    of, _, text = annotations_of(obj).get(HELD, "").partition(": ")
-    if of != edition(obj) or is_approved(obj):
-        return ""
-    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text[:LONGEST])
+    """All of it."""
+    return "; ".join(filter(None, (waiting_for(obj, question) for question in _QUESTIONS)))
+
+
+def approval(obj: AnyObject) -> str:
+    """The value of `APPROVED` that lets all go on that waits."""
+    return labels_edition(obj) if waiting_for(obj, LABELS) else edition(obj)

@@ -124,7 +124,7 @@ class FederationOptions(EstimatorOptions):
     )
     withdrawal_max_objects: int = Field(
         1000,
-        description="Objects that an edit of a policy may take out of clusters without an approval (kafila approve); 0 for any number.",
+        description="Objects that an edit of a policy, or of a Cluster's labels, may take out of clusters without an approval (kafila approve); 0 for any number.",
         ge=0,
     )
     withdrawal_max_clusters: int = Field(

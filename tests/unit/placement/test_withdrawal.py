@@ -8,11 +8,14 @@ import pytest
 
 from kafila.placement.cluster_expression import ANNOTATION
 from kafila.placement.withdrawal import (
+    ALWAYS,
     APPROVED,
     HELD,
+    LABELS,
     LONGEST,
     Limits,
     Withdrawal,
+    approval,
     edition,
     fitting,
     is_approved,
@@ -97,3 +100,20 @@ def test_what_waits() -> None:
     shown = waiting(policy(**{HELD: "3: \x1b[31m" + "x" * 10**6}))
     assert shown.isprintable()
     assert len(shown) == LONGEST
+
+
+def test_what_waits_of_a_clusters_labels_is_a_question_of_its_own() -> None:
+    obj = {"metadata": {"generation": 3, "labels": {"env": "prod"}, "annotations": {}}}
+
+    def with_annotations(**said: str) -> Any:
+        return {"metadata": {**obj["metadata"], "annotations": said}}
+
+    both = {HELD: mark(obj, "taints"), LABELS.annotation: mark(obj, "labels", LABELS)}
+    held = with_annotations(**both)
+    assert waiting(held) == "taints; labels"
+    assert waiting(with_annotations(**both, **{APPROVED: approval(held)})) == ""
+    assert waiting(with_annotations(**both, **{APPROVED: "3"})) == "labels"
+    assert waiting(with_annotations(**both, **{APPROVED: ALWAYS})) == ""
+    relabelled: Any = {"metadata": {**held["metadata"], "labels": {"env": "test"}}}
+    assert waiting(relabelled) == "taints"
+    assert approval(relabelled) == edition(relabelled) == "3"

@@ -22,7 +22,7 @@ from kafila.placement.objects import (
 )
 from kafila.placement.spec import targets
 from kafila.placement.types import GracefulEvictionTask, Work
-from kafila.placement.withdrawal import waiting
+from kafila.placement.withdrawal import CHANGE, LABELS, waiting_for
 from kafila.placement.work.status import known_failures
 
 
@@ -42,7 +42,12 @@ def explain_works(evidence: Evidence, rows: dict[str, ClusterRow], report: Repor
         row.reported = (reported.get(cluster) or {}).get("status")
         row.status = status_text(row.reported)
     for member in evidence.clusters:
-        if name(member) in wanted and (what := waiting(member)):
+        if name(member) in wanted and (what := waiting_for(member, LABELS)):
+            report.advise(
+                f"{name(member)} is not what policies mean any more, and what is there stays until that is approved: {what}.",
+                f"kafila approve cluster {name(member)}, or make its labels and spec what they were.",
+            )
+        if name(member) in wanted and (what := waiting_for(member, CHANGE)):
             report.advise(
                 f"{name(member)}: evictions wait for an approval: {what}.",
                 f"kafila approve cluster {name(member)}, or take the taint away.",

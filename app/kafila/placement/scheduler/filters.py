@@ -28,6 +28,7 @@ WORKLOAD: Final = "WorkloadAffinity"
 ANTI_WORKLOAD: Final = "WorkloadAntiAffinity"
 ALLOWED: Final = "AllowedClusters"  # ours
 EXPRESSION: Final = "ClusterExpression"  # ours
+MEANT: Final = (AFFINITY, EXPRESSION)  # those that ask whether the placement means a cluster
 
 NOT_IN_AFFINITY = "cluster(s) did not match the placement cluster affinity constraint"
 NOT_BY_EXPRESSION = "cluster(s) did not match the cluster expression"
@@ -61,12 +62,13 @@ def feasible(
     plugins: Sequence[SchedulerPlugin] = (),
     allowed: frozenset[str] | None = None,
     expression: str = "",
+    kept: frozenset[str] = frozenset(),
 ) -> tuple[Sequence[ClusterInfo], Mapping[str, Rejection]]:
     """The clusters that pass every filter, and the rejection of each that does not; neither may be changed.
 
     ``affinity`` names the term of ``clusterAffinities`` in use. ``peers`` are the other bindings of the namespace; only
     workload affinity needs them. ``allowed``: the clusters that the namespace may use, None for all; ``expression``: the
-    cluster expression of the placement. ``plugins`` are asked last. Terminating clusters are in neither answer. Unready ones are kept away by their taints.
+    cluster expression of the placement; ``kept``: clusters that the binding is in and that count as meant by its placement. ``plugins`` are asked last. Terminating clusters are in neither answer. Unready ones are kept away by their taints.
     """
     snapshot = snapshot_of(clusters)
     fit, rejected = _by_placement(spec, affinity, snapshot, expression)
@@ -76,7 +78,7 @@ def feasible(
     again = present & rejected.keys()
     if not extra and not again and allowed is None:
         return fit, rejected
-    tests = [*_placement_filters(spec, affinity, present, snapshot, expression), *extra]
+    tests = [*_sparing(kept, _placement_filters(spec, affinity, present, snapshot, expression)), *extra]
     passed: list[ClusterInfo] = []
     refused: dict[str, Rejection] = {}
     for member in snapshot.members:
@@ -149,6 +151,13 @@ def _sifted(tests: Sequence[Filter], snapshot: ClusterSnapshot) -> tuple[list[Cl
         else:
             rejected[member.name] = rejection
     return fit, rejected
+
+
+def _sparing(kept: frozenset[str], tests: Sequence[Filter]) -> list[Filter]:
+    def spared(test: Test) -> Test:
+        return lambda member: "" if member.name in kept else test(member)
+
+    return [Filter(each.name, spared(each.test)) if each.name in MEANT else each for each in tests]
 
 
 def _first_rejection(tests: Sequence[Filter], member: ClusterInfo) -> Rejection | None:

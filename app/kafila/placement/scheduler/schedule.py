@@ -22,10 +22,10 @@ from kafila.placement.scheduler.assign import UnsupportedStrategy, assign, resch
 from kafila.placement.scheduler.bounded import Unschedulable
 from kafila.placement.scheduler.cluster_snapshot import ClusterInfo, ClusterSnapshot, snapshot_of
 from kafila.placement.scheduler.estimate import Assumed, available_replicas, request_key
-from kafila.placement.scheduler.filters import Rejection, feasible, placement_key
+from kafila.placement.scheduler.filters import MEANT, Rejection, feasible, placement_key
 from kafila.placement.scheduler.plugins import PluginFailed, SchedulerPlugin
 from kafila.placement.scheduler.select import Candidate, SelectionError, candidates, select
-from kafila.placement.spec import is_multi_component, replicas, scheduling_type, targets
+from kafila.placement.spec import is_multi_component, replicas, scheduling_type, target_names, targets
 from kafila.placement.types import (
     Binding,
     Cluster,
@@ -81,6 +81,7 @@ class SchedulingContext:
     allowed: frozenset[str] | None = None  # names of the clusters that the namespace may use, None for all
     propagate_empty: bool = False  # --enable-empty-workload-propagation
     weighting: Weighting | None = None  # by the scores that the binding's policy names
+    kept: frozenset[str] = frozenset()  # clusters that it does not leave for what they are not any more
 
 
 class Attempt(NamedTuple):
@@ -176,6 +177,7 @@ def _attempt(binding: Binding, affinity: str, clusters: ClusterSnapshot, context
             plugins=context.plugins,
             allowed=context.allowed,
             expression=expression_of(binding),
+            kept=context.kept,
         )
         if not fit:
             return Attempt(affinity, [], Failure("FitError", fit_error_text(len(clusters), rejected)), rejected)
@@ -320,6 +322,18 @@ def success_text(binding: Binding, clusters: Sequence[TargetCluster]) -> str:
     # The colon is missing for ClusterResourceBindings in Karmada too.
     result = "Result:" if namespace(binding) else "Result"
     return f"{constants.MESSAGE_SCHEDULED} {result} {{{listed}}}"
+
+
+def left_for_what_they_are(decision: Decision, binding: Binding, before: Binding | None) -> frozenset[str]:
+    """Clusters that a binding leaves because its placement, which is as it was, does not mean them any more."""
+    if before is None or decision.clusters is None or not decision.attempts:
+        return frozenset()
+    is_same = before["spec"].get("placement") == binding["spec"].get("placement")
+    if not is_same or expression_of(before) != expression_of(binding):
+        return frozenset()  # whoever changed the policy was asked
+    left = target_names(binding["spec"]) - {target["name"] for target in decision.clusters}
+    rejected = decision.attempts[0].rejected  # by the term in use
+    return frozenset(name for name in left if name in rejected and rejected[name].filter in MEANT)
 
 
 def quota_exceeded(decision: Decision, message: str) -> Decision:

@@ -19,15 +19,16 @@ from kafila.placement.cluster_expression import expression_of
 from kafila.placement.types import PropagationPolicy
 from kafila.placement.withdrawal import (
     APPROVED,
-    HELD,
+    CHANGE,
     Limits,
+    Question,
     Withdrawal,
     edition,
     fitting,
     is_approved,
     leaving,
     mark,
-    waiting,
+    waiting_for,
 )
 from kafila.reconcile.events import Recorder
 from kafila.reconcile.facts import FactsNeeded
@@ -49,15 +50,18 @@ HELD_TOTAL: Final = Counter(
 )
 
 
-async def hold(registry: Registry, recorder: Recorder, kind: Kind, obj: AnyObject, text: str) -> None:
+async def hold(
+    registry: Registry, recorder: Recorder, kind: Kind, obj: AnyObject, text: str, question: Question = CHANGE
+) -> None:
     """Says on the object that it waits, and how it is approved."""
-    if waiting(obj):
+    if waiting_for(obj, question):
         return  # whoever led before us has said so
+    edition = question.edition(obj)
 
     def held(current: Object) -> Object:
-        if edition(current) != edition(obj):
+        if question.edition(current) != edition:
             return current
-        annotations = {**(current["metadata"].get("annotations") or {}), HELD: mark(obj, text)}
+        annotations = {**(current["metadata"].get("annotations") or {}), question.annotation: mark(obj, text, question)}
         return {**current, "metadata": {**current["metadata"], "annotations": annotations}}
 
     metadata = obj["metadata"]
@@ -69,7 +73,7 @@ async def hold(registry: Registry, recorder: Recorder, kind: Kind, obj: AnyObjec
         return
     HELD_TOTAL.labels(kind.kind).inc()
     where = f" -n {metadata['namespace']}" if metadata.get("namespace") else ""
-    how = f"kafila approve {kind.singular} {metadata['name']}{where}, or annotation {APPROVED}: {edition(obj)}"
+    how = f"kafila approve {kind.singular} {metadata['name']}{where}, or annotation {APPROVED}: {edition}"
     message = f"{text}. Nothing is moved until it is approved ({how}) or taken back"
     log.warning("waits for an approval", kind=kind.kind, name=metadata["name"], what=text)
     recorder.event({"apiVersion": kind.api_version, "kind": kind.kind, **obj}, "Warning", EVENT_HELD, message)

@@ -13,6 +13,7 @@ from kafila.placement.explain import Evidence, Report, Warned, explain
 from kafila.placement.scheduler.decision_record import decision_record
 from kafila.placement.scheduler.reschedule import RescheduleReason
 from kafila.placement.scheduler.schedule import SchedulingContext, schedule, with_result, with_status
+from kafila.placement.withdrawal import LABELS, mark
 from tests.unit.placement.objects import PP_ID, binding, cluster, deployment, policy, selector
 
 READY = [{"type": "Ready", "status": "True"}]
@@ -231,6 +232,16 @@ def test_evictions_that_wait_for_an_approval() -> None:
     advice = report_of([held], {}, [work("m1", applied())]).advice[0]
     assert advice.problem == "m1: evictions wait for an approval: 20000 objects leave m1."
     assert advice.remedy == "kafila approve cluster m1, or take the taint away."
+
+
+def test_a_cluster_whose_labels_wait_for_an_approval() -> None:
+    held = member("m1")
+    held["metadata"] |= {"generation": 4, "labels": {"env": "test"}}
+    held["metadata"]["annotations"] = {LABELS.annotation: mark(held, "2000 objects leave m1", LABELS)}
+    advice = report_of([held], {}, [work("m1", applied())]).advice[0]
+    stays = "m1 is not what policies mean any more, and what is there stays until that is approved"
+    assert advice.problem == f"{stays}: 2000 objects leave m1."
+    assert advice.remedy == "kafila approve cluster m1, or make its labels and spec what they were."
 
 
 def test_evictions_that_may_halt_because_many_clusters_fail() -> None:

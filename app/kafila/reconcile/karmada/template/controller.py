@@ -33,6 +33,7 @@ from kafila.reconcile.karmada.override_policies import OverrideIndex
 from kafila.reconcile.karmada.priority_classes import PriorityClasses
 from kafila.reconcile.karmada.propagation_policies import CLUSTER_POLICIES, POLICIES, PolicyIndex
 from kafila.reconcile.karmada.quota.controller import QUOTAS
+from kafila.reconcile.karmada.relabelings import RelabelGuard
 from kafila.reconcile.karmada.scheduler.asking_again import AskingAgain
 from kafila.reconcile.karmada.scheduler.backoff import SchedulingBackoff
 from kafila.reconcile.karmada.scheduler.context import Scheduler
@@ -100,6 +101,7 @@ class TemplateController:
             lambda key, seconds: self._templates.enqueue(key, background=True, after=seconds), gates
         )
 
+        self._relabeling = RelabelGuard(registry, recorder, clusters, limits)
         decisions = DecisionRecorder(registry)
         committer = Committer(registry, recorder, self._own, decisions, clusters.deleted_works)
         statuses = StatusWriter(registry, recorder, interpreting, committer.record)
@@ -114,6 +116,7 @@ class TemplateController:
             scheduler,
             decisions,
             PolicyGuard(registry, recorder, clusters, self._claims, limits),
+            self._relabeling,
         )
         pipeline = Pipeline(interpreting, stored, committer, scheduler, statuses)
         claim = PolicyClaim(registry, self.policies, self._own, self._templates)
@@ -282,6 +285,8 @@ class TemplateController:
         if event.old is not None and event.new is not None and is_same_for_scheduler(event.old, event.new):
             self._observe_cluster_status(self._clusters.read(event.old), self._clusters.read(event.new))
             self._asking_again.changed(event.key.name)
+            if self._relabeling.is_approval(event):
+                self._bound.enqueue_all()
             return
         self._bound.enqueue_all()
 

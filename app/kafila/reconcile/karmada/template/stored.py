@@ -24,6 +24,7 @@ from kafila.reconcile.karmada.override_policies import OverrideIndex
 from kafila.reconcile.karmada.priority_classes import PriorityClasses
 from kafila.reconcile.karmada.propagation_policies import PolicyIndex
 from kafila.reconcile.karmada.quota.controller import QUOTAS
+from kafila.reconcile.karmada.relabelings import RelabelGuard
 from kafila.reconcile.karmada.scheduler.context import Scheduler
 from kafila.reconcile.karmada.scheduler.decision_records import DecisionRecorder
 from kafila.reconcile.karmada.scheduler.estimators import Estimates
@@ -52,6 +53,7 @@ class StoredBindings:
         scheduler: Scheduler,
         decisions: DecisionRecorder,
         guard: PolicyGuard,
+        relabeling: RelabelGuard,
     ) -> None:
         self.registry = registry
         self.clusters = clusters
@@ -64,6 +66,7 @@ class StoredBindings:
         self.scheduler = scheduler
         self.decisions = decisions
         self.guard = guard
+        self.relabeling = relabeling
         self.revisions = Revisions(registry)
         self.quota_kind = registry.kind("policy.karmada.io", "v1alpha1", "federatedresourcequotas")
 
@@ -111,6 +114,10 @@ class StoredFacts:
     def is_held(self, policy: PropagationPolicy) -> bool:
         """Raises FactsNeeded."""
         return on_loop(partial(self._stored.guard.holds, policy))
+
+    def kept_in(self, clusters: frozenset[str]) -> frozenset[str]:
+        """Raises FactsNeeded."""
+        return on_loop(partial(self._stored.relabeling.holds, clusters))
 
     def candidates(self, template: Object) -> tuple[Sequence[PropagationPolicy], Sequence[PropagationPolicy]]:
         return on_loop(partial(self._stored.policies.candidates, template))

@@ -63,6 +63,10 @@ class Facts(Protocol):
         """Does what it says now take so much out of clusters that it waits for an approval?"""
         ...
 
+    def kept_in(self, clusters: frozenset[str]) -> frozenset[str]:
+        """Those of the clusters that so much would leave, for what they are not any more, that it waits for an approval."""
+        ...
+
     def candidates(self, template: Object) -> tuple[Sequence[PropagationPolicy], Sequence[PropagationPolicy]]:
         """Policies of its namespace, and cluster-wide ones, that may select it."""
         ...

@@ -14,7 +14,15 @@ from kafila.placement.objects import namespace
 from kafila.placement.scheduler.decision_record import placed_text
 from kafila.placement.scheduler.filters import ALLOWED
 from kafila.placement.scheduler.reschedule import RescheduleReason, is_for_scheduler, should_schedule
-from kafila.placement.scheduler.schedule import Decision, Event, quota_exceeded, schedule, with_result, with_status
+from kafila.placement.scheduler.schedule import (
+    Decision,
+    Event,
+    left_for_what_they_are,
+    quota_exceeded,
+    schedule,
+    with_result,
+    with_status,
+)
 from kafila.placement.spec import same_targets, targets
 from kafila.placement.types import Binding, ResourceBindingStatus
 
@@ -30,7 +38,11 @@ def schedule_binding(state: State, facts: Facts) -> State:
     snapshot, allowed = facts.snapshot(), facts.allowed_clusters(namespace(binding))
     reason = should_schedule(with_generation(binding, before), snapshot.leaving(), facts.gates, allowed)
     if reason.schedules:
-        decision = schedule(binding, snapshot, facts.scheduling_context(binding, snapshot))
+        context = facts.scheduling_context(binding, snapshot)
+        decision = schedule(binding, snapshot, context)
+        left = left_for_what_they_are(decision, binding, before)
+        if left and (kept := facts.kept_in(left)):
+            decision = schedule(binding, snapshot, replace(context, kept=kept))
         if decision.clusters and (refusal := quota_refusal(with_result(binding, decision), before, facts)):
             decision = quota_exceeded(decision, refusal)
         if allowed is not None:

@@ -40,6 +40,7 @@ class Given:
     named: tuple[Sequence[StoredWork], Collection[str]] = ((), ())
     allowed: frozenset[str] | None = None
     held: bool = False
+    kept: frozenset[str] = frozenset()
     clock: float = 1_000_000.0
     revisions: dict[str, StoredRevision] = field(default_factory=dict)
     asked_names: list[Collection[str]] = field(default_factory=list)
@@ -49,6 +50,9 @@ class Given:
 
     def is_held(self, policy: Object) -> bool:
         return self.held
+
+    def kept_in(self, clusters: frozenset[str]) -> frozenset[str]:
+        return self.kept & clusters
 
     def priority_classes(self) -> Mapping[str, int]:
         return self.classes

@@ -110,3 +110,23 @@ def test_what_its_namespace_may_not_use_any_more_is_left_at_once() -> None:
     assert after.binding["spec"]["clusters"] == [{"name": "m1", "replicas": 2}]
     (said,) = [event.message for event in after.events if event.reason == EVENT_NOT_ALLOWED]
     assert said.startswith("namespace default may not use cluster(s) m2 (")
+
+
+PROD = {"clusterAffinity": {"labelSelector": {"matchLabels": {"env": "prod"}}}}
+RELABELLED = [cluster("m1", labels={"env": "prod"}), cluster("m2", labels={"env": "test"})]
+
+
+@pytest.mark.parametrize(("kept", "placed"), [(frozenset({"m2"}), ["m1", "m2"]), (frozenset(), ["m1"])])
+def test_a_cluster_that_is_not_meant_any_more_may_have_to_wait(kept: frozenset[str], placed: list[str]) -> None:
+    members = [cluster(name, labels={"env": "prod"}) for name in ("m1", "m2")]
+    before = schedule_binding(state(binding=binding(2, PROD)), Given(members=members)).binding
+    after = schedule_binding(state(before), Given(members=RELABELLED, kept=kept))
+    assert [target["name"] for target in after.binding["spec"]["clusters"]] == placed
+
+
+def test_what_is_placed_otherwise_now_asks_for_nothing() -> None:
+    everywhere = schedule_binding(state(binding=binding(2)), Given(members=RELABELLED)).binding
+    narrowed: Any = {**everywhere, "spec": {**everywhere["spec"], "placement": PROD}}
+    asked = state(everywhere)._replace(binding=narrowed)
+    after = schedule_binding(asked, Given(members=RELABELLED, kept=frozenset({"m2"})))
+    assert [target["name"] for target in after.binding["spec"]["clusters"]] == ["m1"]
