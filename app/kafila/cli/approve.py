@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
 
@@ -35,6 +36,19 @@ class _Resource(NamedTuple):
     kind: str
     words: frozenset[str]
     namespaced: bool
+    of_deletions: bool = False
+
+    def waiting(self, obj: Object) -> str:
+        """What waits of it for an approval, "" for nothing."""
+        from kafila.placement import bulk_deletion, withdrawal
+
+        return bulk_deletion.waiting(obj, time.time()) if self.of_deletions else withdrawal.waiting(obj)
+
+    def approval(self, obj: Object) -> str:
+        """The value of the annotation that lets it go on."""
+        from kafila.placement import bulk_deletion, withdrawal
+
+        return bulk_deletion.approval(time.time()) if self.of_deletions else withdrawal.approval(obj)
 
 
 _RESOURCES: Final = (
@@ -53,6 +67,15 @@ _RESOURCES: Final = (
         False,
     ),
     _Resource("cluster.karmada.io/v1alpha1", "clusters", "Cluster", frozenset({"cluster", "clusters"}), False),
+    _Resource("v1", "namespaces", "Namespace", frozenset({"namespace", "namespaces", "ns"}), False, True),
+    _Resource(
+        "apiextensions.k8s.io/v1",
+        "customresourcedefinitions",
+        "CustomResourceDefinition",
+        frozenset({"customresourcedefinition", "customresourcedefinitions", "crd", "crds"}),
+        False,
+        True,
+    ),
 )
 
 
@@ -93,27 +116,28 @@ def _resource(word: str) -> _Resource:
 
 async def _waiting(client: MemberClient) -> list[_Waits]:
     from kafila.members.client import resource_path
-    from kafila.placement.withdrawal import waiting
 
     found: list[_Waits] = []
     for resource in _RESOURCES:
         objects, _ = await client.list(resource_path(resource.api_version, resource.plural))
-        found += [_Waits(resource.kind, "", obj, what) for obj in objects if (what := waiting(obj))]
+        found += [_Waits(resource.kind, "", obj, what) for obj in objects if (what := resource.waiting(obj))]
     return found
 
 
 async def _approve(client: MemberClient, resource: _Resource, namespace: str, name: str) -> _Waits:
     """Of what was seen: whoever changes it meanwhile has asked another question, and the patch is refused."""
     from kafila.members.client import resource_path
-    from kafila.placement.withdrawal import APPROVED, approval, waiting
+    from kafila.placement.withdrawal import APPROVED
 
     path = resource_path(resource.api_version, resource.plural, namespace if resource.namespaced else "", name)
     obj = await client.get(path)
-    what = waiting(obj)
+    what = resource.waiting(obj)
     if not what:
         raise CommandError(f'nothing of {resource.kind} "{name}" waits for an approval')
     version = obj["metadata"]["resourceVersion"]
-    await client.patch(path, {"metadata": {"resourceVersion": version, "annotations": {APPROVED: approval(obj)}}})
+    await client.patch(
+        path, {"metadata": {"resourceVersion": version, "annotations": {APPROVED: resource.approval(obj)}}}
+    )
     return _Waits(resource.kind, path, obj, what)
 
 

@@ -152,6 +152,7 @@ async def gather_evidence(client: MemberClient, kind: str, namespace: str, name:
         time.time(),
         sorted(read.withheld),
         await _autoscalers(read, where) if where else (),
+        await _home(client, where) if where else None,
     )
 
 
@@ -176,6 +177,19 @@ async def _autoscalers(read: _Reading, namespace: str) -> list[Object]:
         for (kind, api_version, _), items in zip(_AUTOSCALERS, found, strict=True)
         for obj in items
     ]
+
+
+async def _home(client: MemberClient, namespace: str) -> Object | None:
+    """None also for who may not read it: little is lost."""
+    from kafila.core.errors import StatusError
+    from kafila.members.client import resource_path
+
+    try:
+        return await client.find(resource_path("v1", "namespaces", "", namespace))
+    except StatusError as error:
+        if error.code != 403:
+            raise
+        return None
 
 
 async def _none() -> list[Object]:

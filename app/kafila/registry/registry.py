@@ -27,6 +27,7 @@ from .allocation import DEFAULT_SERVICE_CIDR
 from .asking import Steps
 from .codec import decode_entry, shown
 from .context import Change, DeleteOptions, Options
+from .deletions import Deletions
 from .guards import creation_guards, refused, staged_guards
 from .quotas import Quotas
 from .reading import check_version
@@ -54,8 +55,10 @@ class Registry:
         service_cidr: str = DEFAULT_SERVICE_CIDR,
         max_object_bytes: int = MAX_OBJECT_BYTES,
         admitting: Admitting | None = None,
+        most_deleted: int = 0,
     ) -> None:
-        """``max_object_bytes``: of a body as it is stored. ``admitting``: asks webhooks; None: none is asked."""
+        """``max_object_bytes``: of a body as it is stored. ``admitting``: asks webhooks; None: none is asked.
+        ``most_deleted``: objects that requests may take out of clusters at once without an approval; 0 for any number."""
         self.catalog = catalog
         self.store = store
         self.cache = cache
@@ -63,6 +66,7 @@ class Registry:
         self._storages = Storages(cache)
         self.transactions = Transactions(store, cache, self._storages, max_object_bytes)
         self.quotas = Quotas(cache, catalog, admission)
+        self.deletions = Deletions(cache, catalog, self, most_deleted)
 
     def fenced_by(self, fence: Fence) -> Registry:
         """The same, for writes of those who work under a lease: none is carried out once it is another process's."""

@@ -132,6 +132,11 @@ class FederationOptions(EstimatorOptions):
         description="Clusters that an edit of a policy may take objects out of without an approval; 0 for any number.",
         ge=0,
     )
+    deletion_max_objects: int = Field(
+        1000,
+        description="Objects that requests may delete at once of what is placed in clusters (of a namespace in a minute, with a namespace, with a kind) without an approval; 0 for any number.",
+        ge=0,
+    )
     eviction_max_objects: int = Field(
         10000,
         description="Objects that taints may drive out of one cluster without an approval (kafila approve); 0 for any number.",

@@ -132,6 +132,7 @@ class Process:
             Admitting(
                 cache, catalog, callers, ask_of(authorizer), known_to_webhooks(settings), settings.admission_plugins
             ),
+            settings.deletion_max_objects,
         )
         journal = journal_of(settings, store, registry, self._at_rest)
         keys = await shared_keys(store, cache)

@@ -133,7 +133,7 @@ class Stream:
 class Api:
     """One API server over a store in memory, asked without a network."""
 
-    def __init__(self, database: MemoryDatabase | None = None) -> None:
+    def __init__(self, database: MemoryDatabase | None = None, most_deleted: int = 0) -> None:
         self.store = MemoryStore(database)
         self.cache = Cache(self.store)
         self.authorizer = build(follow(self.cache))
@@ -142,7 +142,9 @@ class Api:
         admission = Admission(escalation=escalation, signing=signing, params=params)
         self.callers = Callers(self.cache)
         admitting = Admitting(self.cache, CATALOG, self.callers, ask_of(self.authorizer))
-        self.registry = Registry(CATALOG, self.store, self.cache, admission, admitting=admitting)
+        self.registry = Registry(
+            CATALOG, self.store, self.cache, admission, admitting=admitting, most_deleted=most_deleted
+        )
         self.app = ObjectsApp(self.registry, build_shell({}), authorizer=self.authorizer)
         self.user = SYSTEM_ADMIN
         self.pushed = False  # whether watches have the short way to the client that our server gives them

@@ -13,10 +13,13 @@ from kafila.api.app import ObjectsApp
 from kafila.api.meta import build_shell
 from kafila.catalog.catalog import Catalog
 from kafila.core.values import Object
+from kafila.placement.constants import PP_NAME, PP_NAMESPACE, PP_PERMANENT_ID
+from kafila.placement.withdrawal import ALWAYS, APPROVED, HELD
 from kafila.reconcile.kubernetes.definitions import DefinitionController
+from kafila.registry.deletions import Deletions
 from kafila.watch.definitions import Definitions
 
-from .conftest import Api
+from .conftest import Api, failure
 
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 WIDGETS = "/apis/example.com/v1/namespaces/default/widgets"
@@ -310,3 +313,25 @@ async def test_a_bad_schema_is_refused(server: Server, schema: Object) -> None:
     answer = await server.api.post(CRDS, body)
     assert answer.status_code == 422
     assert answer.json()["details"]["causes"][0]["field"].startswith("spec.validation.openAPIV3Schema")
+
+
+async def test_a_kind_goes_with_many_placed_objects_once_somebody_approves(server: Server) -> None:
+    api, registry = server.api, server.api.registry
+    registry.deletions = Deletions(api.cache, registry.catalog, registry, 3)
+    await server.define(definition())
+    for number in range(4):
+        obj = widget(f"w{number}")
+        obj["metadata"] |= {
+            "labels": {PP_PERMANENT_ID: "1234"},
+            "annotations": {PP_NAMESPACE: "default", PP_NAME: "web"},
+        }
+        await api.made(WIDGETS, obj)
+    path = f"{CRDS}/widgets.example.com"
+    status = failure(await api.delete(path), 403, "Forbidden")
+    assert "4 objects are to be deleted" in status["message"]
+    assert "kafila approve customresourcedefinition widgets.example.com" in status["message"]
+    (event,) = (await api.get("/api/v1/namespaces/default/events")).json()["items"]
+    assert (event["reason"], event["involvedObject"]["name"]) == ("WithdrawalHeld", "widgets.example.com")
+    assert (await api.get(path)).json()["metadata"]["annotations"][HELD]
+    assert (await api.patch(path, {"metadata": {"annotations": {APPROVED: ALWAYS}}})).status_code == 200
+    assert (await api.delete(path)).status_code == 200

@@ -10,6 +10,7 @@ from kafila.core import conditions
 from kafila.core.resources import gvk_of
 from kafila.core.values import Object
 from kafila.placement import constants
+from kafila.placement.bulk_deletion import waiting
 from kafila.placement.detector.match import is_skipped, is_skipped_object
 from kafila.placement.explain.autoscalers import explain_autoscaler, explain_scaling
 from kafila.placement.explain.policies import CLUSTER_POLICIES, explain_policy
@@ -56,6 +57,7 @@ def explain(evidence: Evidence, cluster: str = "") -> Report:
         report.policy_why = reason
         return report
     evidence = replace(evidence, binding=merged(evidence.binding, evidence.attached))
+    _explain_deletions(evidence, report)
     explain_scaling(evidence, report)
     policy = explain_policy(evidence, report)
     if evidence.binding is None:
@@ -76,6 +78,15 @@ def explain(evidence: Evidence, cluster: str = "") -> Report:
 
 def _order(row: ClusterRow) -> tuple[int, str]:
     return (_PLACED_FIRST.index(row.state) if row.state in _PLACED_FIRST else len(_PLACED_FIRST)), row.name
+
+
+def _explain_deletions(evidence: Evidence, report: Report) -> None:
+    home = evidence.home
+    if home is not None and (what := waiting(home, evidence.now)):
+        report.advise(
+            f"Deletions in namespace {evidence.namespace} wait for an approval: {what}.",
+            f"kafila approve namespace {evidence.namespace}, and delete again.",
+        )
 
 
 def _never(evidence: Evidence, template: Object) -> str:

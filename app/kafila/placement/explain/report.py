@@ -54,6 +54,7 @@ class Evidence:
     ] = ()  # resources that who asks may not read: of these nothing is known, whatever stands above
 
     autoscalers: Sequence[Object] = ()  # of the namespace, of all kinds
+    home: Object | None = None  # the Namespace
 
     @property
     def reference(self) -> Reference:

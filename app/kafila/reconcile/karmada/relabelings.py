@@ -11,7 +11,7 @@ from kafila.placement.cluster_expression import expression_of
 from kafila.placement.scheduler.filters import may_go_to
 from kafila.placement.spec import target_names
 from kafila.placement.types import Binding
-from kafila.placement.withdrawal import APPROVED, LABELS, Limits, is_approved, labels_edition, waiting_for
+from kafila.placement.withdrawal import LABELS, Limits, is_approved, labels_edition, waiting_for
 from kafila.reconcile.events import Recorder
 from kafila.reconcile.facts import FactsNeeded
 from kafila.registry import Registry
@@ -41,6 +41,7 @@ class RelabelGuard:
         self._clusters = clusters
         self._limits = limits
         self._counted: dict[str, _Counted] = {}  # by the name of the cluster
+        self._held: set[str] = set()  # clusters that something stays in
         self._counting = asyncio.Lock()
 
     def holds(self, clusters: frozenset[str]) -> frozenset[str]:
@@ -57,22 +58,20 @@ class RelabelGuard:
                 continue
             if waiting_for(cluster, LABELS):  # also what whoever led before us has said
                 held.add(name)
+                self._held.add(name)
             elif not self._knows(name):
                 raise _NotCounted(self, clusters)
         return frozenset(held)
 
     def is_approval(self, event: Event) -> bool:
-        """Has somebody approved of what waited? Then it is told."""
-        cluster = self._clusters.get(event.key.name)
-        if cluster is None or event.old is None or event.new is None or not is_approved(cluster, LABELS):
+        """Has somebody approved of what waited? Then it is told, by whoever has held it."""
+        name = event.key.name
+        cluster = self._clusters.get(name)
+        if cluster is None or name not in self._held or not is_approved(cluster, LABELS):
             return False
-        before, after = ((entry.meta.annotations or {}) for entry in (event.old, event.new))
-        if before.get(APPROVED) == after.get(APPROVED):
-            return False
-        was_held = bool(waiting_for(self._clusters.read(event.old), LABELS))
-        if was_held:
-            self._recorder.event(cluster, "Normal", EVENT_APPROVED, "What waited is carried out")
-        return was_held
+        self._held.discard(name)
+        self._recorder.event(cluster, "Normal", EVENT_APPROVED, "What waited is carried out")
+        return True
 
     def _knows(self, name: str) -> bool:
         found, cluster = self._counted.get(name), self._clusters.get(name)

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from kafila.core.values import Object
-from kafila.placement import constants
+from kafila.placement import bulk_deletion, constants
 from kafila.placement.explain import Evidence, Report, Warned, explain
 from kafila.placement.scheduler.decision_record import decision_record
 from kafila.placement.scheduler.reschedule import RescheduleReason
 from kafila.placement.scheduler.schedule import SchedulingContext, schedule, with_result, with_status
-from kafila.placement.withdrawal import LABELS, mark
+from kafila.placement.withdrawal import HELD, LABELS, mark
 from tests.unit.placement.objects import PP_ID, binding, cluster, deployment, policy, selector
 
 READY = [{"type": "Ready", "status": "True"}]
@@ -242,6 +242,15 @@ def test_a_cluster_whose_labels_wait_for_an_approval() -> None:
     stays = "m1 is not what policies mean any more, and what is there stays until that is approved"
     assert advice.problem == f"{stays}: 2000 objects leave m1."
     assert advice.remedy == "kafila approve cluster m1, or make its labels and spec what they were."
+
+
+def test_deletions_that_wait_for_an_approval() -> None:
+    template, chosen = claimed(placement={})
+    home = {"metadata": {"name": "default", "annotations": {HELD: bulk_deletion.mark("much goes", 1_000)}}}
+    advice = explained(template, chosen, home=home, now=1_001).advice[0]
+    assert advice.problem == "Deletions in namespace default wait for an approval: much goes."
+    assert advice.remedy == "kafila approve namespace default, and delete again."
+    assert not any("Deletions" in each.problem for each in explained(template, chosen, home=home, now=9_001).advice)
 
 
 def test_evictions_that_may_halt_because_many_clusters_fail() -> None:

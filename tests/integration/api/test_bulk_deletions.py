@@ -1,0 +1,153 @@
+"""Requests that delete much of what policies have placed in clusters are refused until somebody approves."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+from prometheus_client import REGISTRY
+
+from kafila.core.clock import rfc3339
+from kafila.core.values import Object
+from kafila.placement import bulk_deletion, constants
+from kafila.placement.withdrawal import ALWAYS, APPROVED, HELD
+
+from .conftest import Api, configmap, failure
+
+PATH = "/api/v1/namespaces/shop/configmaps"
+SHOP = "/api/v1/namespaces/shop"
+POLICIES = "/apis/policy.karmada.io/v1alpha1/namespaces/shop/propagationpolicies"
+CLAIM = {constants.PP_PERMANENT_ID: "1234"}
+BY = {constants.PP_NAMESPACE: "shop", constants.PP_NAME: "web"}
+
+
+def placed(name: str) -> Object:
+    """As the detector marks what a policy has claimed."""
+    obj = configmap(name)
+    obj["metadata"] |= {"labels": CLAIM, "annotations": BY}
+    return obj
+
+
+@pytest.fixture
+async def shop() -> AsyncIterator[Api]:
+    """A namespace with five objects that a policy has claimed; three may go at once."""
+    server = await Api(most_deleted=3).open()
+    try:
+        await server.made("/api/v1/namespaces", {"metadata": {"name": "shop"}})
+        for number in range(5):
+            await server.made(PATH, placed(f"c{number}"))
+        yield server
+    finally:
+        await server.close()
+
+
+async def left(api: Api) -> int:
+    items = (await api.get(PATH)).json()["items"]
+    return sum(1 for each in items if each["metadata"].get("labels") == CLAIM)
+
+
+async def annotations(api: Api, path: str = SHOP) -> dict[str, str]:
+    found: dict[str, str] = (await api.get(path)).json()["metadata"].get("annotations") or {}
+    return found
+
+
+async def told(api: Api) -> list[tuple[str, str]]:
+    items = (await api.get("/api/v1/namespaces/default/events")).json()["items"]
+    return sorted((each["reason"], each["involvedObject"]["name"]) for each in items)
+
+
+async def approve(api: Api, path: str, value: str = "") -> None:
+    said = {"metadata": {"annotations": {APPROVED: value or bulk_deletion.approval(time.time())}}}
+    assert (await api.patch(path, said)).status_code == 200
+
+
+async def test_a_collection_is_refused_as_a_whole(shop: Api) -> None:
+    before = REGISTRY.get_sample_value("kafila_deletions_held_total", {"kind": "Namespace"}) or 0.0
+    status = failure(await shop.delete(PATH), 403, "Forbidden")
+    assert status["message"] == (
+        "configmaps is forbidden: 5 objects are to be deleted that policies have placed in clusters: more than 3 at once wait "
+        f"for an approval (kafila approve namespace shop, or annotation {APPROVED} of it: until when)"
+    )
+    assert await left(shop) == 5
+    held = (await annotations(shop))[HELD]
+    assert held.endswith("Z: 5 objects are to be deleted that policies have placed in clusters")
+    assert await told(shop) == [("WithdrawalHeld", "shop")]
+    failure(await shop.delete(PATH), 403, "Forbidden")
+    assert await told(shop) == [("WithdrawalHeld", "shop")]
+    assert REGISTRY.get_sample_value("kafila_deletions_held_total", {"kind": "Namespace"}) == before + 1
+    await approve(shop, SHOP)
+    assert (await shop.delete(PATH)).status_code == 200
+    assert await left(shop) == 0
+    assert HELD not in await annotations(shop)
+    assert await told(shop) == [("WithdrawalApproved", "shop"), ("WithdrawalHeld", "shop")]
+
+
+async def test_one_after_the_other_too(shop: Api) -> None:
+    answers = [await shop.delete(f"{PATH}/c{number}") for number in range(5)]
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 403, 403]
+    status = failure(answers[3], 403, "Forbidden")
+    assert '"c3" is forbidden: 1 object is to be deleted' in status["message"]
+    assert "after 3 within 60 s" in status["message"]
+    assert await left(shop) == 2
+
+
+async def test_a_minute_later_it_goes_on(shop: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(3):
+        assert (await shop.delete(f"{PATH}/c{number}")).status_code == 200
+    failure(await shop.delete(f"{PATH}/c3"), 403, "Forbidden")
+    ahead = time.monotonic() + 61
+    monkeypatch.setattr("kafila.registry.deletions.time.monotonic", lambda: ahead)
+    assert (await shop.delete(f"{PATH}/c3")).status_code == 200
+
+
+async def test_a_namespace(shop: Api) -> None:
+    status = failure(await shop.delete(SHOP), 403, "Forbidden")
+    assert status["message"].startswith('namespaces "shop" is forbidden: 5 objects are to be deleted')
+    assert (await shop.get(SHOP)).json()["status"]["phase"] == "Active"
+    assert HELD in await annotations(shop)
+    await approve(shop, SHOP)
+    assert (await shop.delete(SHOP)).json()["status"]["phase"] == "Terminating"
+    for number in range(5):  # what was let through is not asked about again
+        assert (await shop.delete(f"{PATH}/c{number}")).status_code == 200
+
+
+async def test_a_dry_run_is_refused_too_and_says_nothing(shop: Api) -> None:
+    failure(await shop.delete(PATH, params={"dryRun": "All"}), 403, "Forbidden")
+    assert HELD not in await annotations(shop)
+    assert await told(shop) == []
+
+
+async def test_what_is_placed_nowhere_goes(shop: Api) -> None:
+    for number in range(9):
+        await shop.made("/api/v1/namespaces/default/configmaps", configmap(f"c{number}"))
+    assert (await shop.delete("/api/v1/namespaces/default/configmaps")).status_code == 200
+    await shop.made("/api/v1/namespaces", {"metadata": {"name": "plain"}})
+    assert (await shop.delete("/api/v1/namespaces/plain")).status_code == 200
+
+
+async def test_what_stays_in_the_clusters_goes(shop: Api) -> None:
+    spec = {"resourceSelectors": [{"apiVersion": "v1", "kind": "ConfigMap"}], "preserveResourcesOnDeletion": True}
+    policy = {"apiVersion": "policy.karmada.io/v1alpha1", "kind": "PropagationPolicy", "metadata": {"name": "web"}}
+    await shop.made(POLICIES, {**policy, "spec": {**spec, "placement": {}}})
+    assert (await shop.delete(PATH)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("said", "approves"),
+    [
+        (ALWAYS, True),
+        (rfc3339(2_000), True),
+        (rfc3339(1_000), False),  # over
+        (rfc3339(1_000 + 90_000), False),  # longer than a day
+        ("", False),
+        ("2", False),
+        ("tomorrow", False),
+        ("9" * 400, False),
+    ],
+)
+def test_approvals(said: str, approves: bool) -> None:
+    holder = {"metadata": {"annotations": {APPROVED: said, HELD: bulk_deletion.mark("much\x07", 1_000)}}}
+    assert bulk_deletion.is_approved(holder, 1_000) is approves
+    assert bulk_deletion.waiting(holder, 1_000) == ("" if approves else "much\N{REPLACEMENT CHARACTER}")
+    assert bulk_deletion.waiting(holder, 1_000 + bulk_deletion.LASTS) == ""
