@@ -5,7 +5,7 @@
 CPU time of one process; a store in memory, no network. 10,000 autoscalers (or AUTOSCALERS) of ten pods each in two clusters, two metrics, a
 behaviour; an hour of history for the decision. A whole look reads the stored objects and the copies in the members, asks the control
 plane's own API, which asks two members that answer from memory (what they need is not counted), decides, and finds that its status
-stays as it is. The target: all of them each 15 seconds within a quarter of a core.
+stays as it is: samples are new each time, their averages are not. The target: all of them each 15 seconds within a quarter of a core.
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ from kafila.autoscaling.calculator import Workload
 from kafila.autoscaling.evaluation import Clocks, by_metrics, status_after
 from kafila.autoscaling.metrics import PodUsage
 from kafila.autoscaling.pods import Tuning, pod_of
+from kafila.autoscaling.podset import PodSet
 from kafila.catalog.catalog import load_catalog
+from kafila.catalog.kind import Kind
 from kafila.core.clock import rfc3339
 from kafila.core.resources import split_api_version
 from kafila.core.selectors import Selector
@@ -136,29 +138,25 @@ class Member:
     """Serves metrics.k8s.io."""
 
     def __init__(self) -> None:
-        self.pods: dict[str, list[tuple[dict[str, str], bytes]]] = {}
-        self.by_app: dict[tuple[str, str], list[tuple[dict[str, str], bytes]]] = {}
+        self._pods: dict[str, dict[str, list[tuple[Object, Object]]]] = {}  # by namespace and app: metadata and use
+        self._answers: dict[tuple[str, str], bytes] = {}  # by namespace and app, "" for all
         self.cpu = 0.0  # that its answers took, which is not ours
         self.asked = 0
 
     def put(self, namespace: str, pod: Object) -> None:
-        item = {
-            "metadata": {**pod["metadata"], "creationTimestamp": rfc3339()},
-            "timestamp": rfc3339(),
-            "window": "15.2s",
-            "containers": [
-                {
-                    "name": "c",
-                    "usage": {
-                        "cpu": f"{random.randrange(98_000_000, 102_000_000)}n",
-                        "memory": f"{random.randrange(520_000, 528_000)}Ki",
-                    },
-                }
-            ],
-        }
-        each = pod["metadata"]["labels"], orjson.dumps(item)
-        self.pods.setdefault(namespace, []).append(each)
-        self.by_app.setdefault((namespace, each[0]["app"]), []).append(each)
+        cpu, memory = random.randrange(98_000_000, 102_000_000), random.randrange(520_000, 528_000)
+        use = {"cpu": f"{cpu}n", "memory": f"{memory}Ki"}
+        metadata = {**pod["metadata"], "creationTimestamp": rfc3339()}
+        self._pods.setdefault(namespace, {}).setdefault(metadata["labels"]["app"], []).append((metadata, use))
+
+    def measure(self) -> None:
+        """Each pod uses now what its neighbour used: other samples, of which the averages stay."""
+        self._answers.clear()
+        for namespace, apps in self._pods.items():
+            for app, pods in apps.items():
+                apps[app] = [(pod, use) for (pod, _), (_, use) in zip(pods, pods[1:] + pods[:1], strict=True)]
+                self._answers[namespace, app] = _listed(apps[app])
+            self._answers[namespace, ""] = _listed([pod for pods in apps.values() for pod in pods])
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         began = time.process_time()
@@ -166,17 +164,19 @@ class Member:
         path, query = scope["path"], parse_qs(scope["query_string"].decode())
         namespace = path.split("/")[5]
         wanted = query.get("labelSelector", [""])[0]
-        found = (
-            self.by_app.get((namespace, wanted.removeprefix("app=")), []) if wanted else self.pods.get(namespace, [])
-        )
-        body = (
-            b'{"kind":"PodMetricsList","apiVersion":"metrics.k8s.io/v1beta1","metadata":{},"items":['
-            + b",".join(item for _, item in found)
-            + b"]}"
-        )
+        body = self._answers[namespace, wanted.removeprefix("app=")]
         self.cpu += time.process_time() - began
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/json")]})
         await send({"type": "http.response.body", "body": body})
+
+
+def _listed(pods: list[tuple[Object, Object]]) -> bytes:
+    items = [
+        {"metadata": pod, "timestamp": rfc3339(), "window": "15.2s", "containers": [{"name": "c", "usage": use}]}
+        for pod, use in pods
+    ]
+    head = {"kind": "PodMetricsList", "apiVersion": "metrics.k8s.io/v1beta1", "metadata": {}}
+    return orjson.dumps({**head, "items": items})
 
 
 class Copies:
@@ -191,7 +191,7 @@ class Copies:
         counts = {"replicas": SHARE, "readyReplicas": SHARE, "availableReplicas": SHARE, "observedGeneration": 1}
         self._copies[cluster, metadata["namespace"], metadata["name"]] = orjson.dumps({**copy, "status": counts})
 
-    def observed_body(self, cluster: str, copy: Object) -> bytes | None:
+    async def observed_body(self, cluster: str, kind: Kind, copy: Object) -> bytes | None:
         metadata = copy["metadata"]
         return self._copies.get((cluster, metadata["namespace"], metadata["name"]))
 
@@ -215,7 +215,7 @@ def decisions(count: int) -> None:
     status: Object = {}
     began = time.process_time()
     for history in histories:
-        workload = Workload(PODS, PODS, 1.0, pods)
+        workload = Workload(PODS, PODS, 1.0, PodSet(pods))
         verdict = by_metrics(wanted, [usages, usages], workload, history, Tuning(), "shop", Clocks(now, now))
         status = status_after(status, verdict, PODS, (), "", now)
     print(f"{count} decisions: {1e6 * (time.process_time() - began) / count:.0f} µs of CPU each", flush=True)
@@ -283,6 +283,8 @@ async def looks(count: int, namespaces: int) -> None:
     controller.queue.start()
     for number in range(ROUNDS):
         await asyncio.sleep(FRESH + 0.5)  # each round has new answers
+        for each in members.values():
+            each.measure()
         theirs, asked = sum(each.cpu for each in members.values()), sum(each.asked for each in members.values())
         began = time.process_time()
         for entry in registry.cache.resource(FEDERATED).entries():

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from kafila.autoscaling.behavior import Bounds, History, normalized
 from kafila.autoscaling.calculator import (
-    CannotCompute,
     Workload,
     by_average,
     by_utilization,
@@ -22,6 +21,7 @@ from kafila.autoscaling.calculator import (
 from kafila.autoscaling.cron import LONGEST, ScheduleError, parse
 from kafila.autoscaling.metrics import PodMetric, milli
 from kafila.autoscaling.pods import Pod, Tuning, pod_of
+from kafila.autoscaling.podset import CannotCompute, PodSet
 from kafila.autoscaling.sources import Computed, Failed, computed
 from kafila.core.resources import Key
 from kafila.core.values import Object
@@ -52,7 +52,7 @@ def test_no_number_that_a_member_makes_up_scales_beyond_the_bounds(
 ) -> None:
     """Numbers that overflow everything: a proposal or a reason, and never more than the autoscaler allows."""
     samples = {f"p{i}": PodMetric(value, NOW, 60) for i, value in enumerate(values)}
-    workload = Workload(3, 3, calibration, pods(len(values), request))
+    workload = Workload(3, 3, calibration, PodSet(pods(len(values), request)))
     try:
         proposed = by_utilization(samples, workload, target, "cpu", "", Tuning(), NOW).replicas
     except CannotCompute:
@@ -76,7 +76,7 @@ def test_whatever_amounts_members_tell_a_number_or_a_reason_comes_of_it(
 ) -> None:
     """Amounts of thousands of digits, of metrics and of what pods ask for: some pods are without a sample."""
     asking = [pod_of(asking_for(f"p{i}", amount)) for i, amount in enumerate(requests)]
-    workload = Workload(3, 3, 1.0, asking)
+    workload = Workload(3, 3, 1.0, PodSet(asking))
     samples = {f"p{i}": PodMetric(milli(amount), NOW, 60) for i, amount in enumerate(values)}
     with contextlib.suppress(CannotCompute):
         match how:
@@ -105,7 +105,7 @@ FAST = {"policies": [{"type": "Percent", "value": 2**31 - 1, "periodSeconds": 1}
 def test_a_metric_of_nothing_scales_nothing() -> None:
     target = {"type": "Utilization", "averageUtilization": 50}
     metric = {"type": "Resource", "resource": {"name": "cpu", "target": target}}
-    found = computed(metric, [], Workload(3, 3, 1.0, pods(3)), Tuning(), "default", NOW)
+    found = computed(metric, [], Workload(3, 3, 1.0, PodSet(pods(3))), Tuning(), "default", NOW)
     assert isinstance(found, Failed)
     assert not isinstance(found, Computed)
 

@@ -7,19 +7,16 @@ where they are duplicated. Counts of pods and sums over them are in the clusters
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from .metrics import PodMetric, PodMetrics
-from .pods import Groups, Pod, Tuning, grouped, is_counted_ready
+from .pods import Groups, Tuning, is_counted_ready
+from .podset import CannotCompute, PodSet
 
 MOST: Final = 2**31 - 1
 _NO_PODS: Final = "no pods returned by selector while calculating replica count"
 _NO_SAMPLES: Final = "did not receive metrics for any ready pods"
-
-
-class CannotCompute(Exception):
-    """Why no number follows; the message is the HPA's."""
 
 
 class Workload(NamedTuple):
@@ -28,7 +25,7 @@ class Workload(NamedTuple):
     replicas: int
     status_replicas: int
     calibration: float
-    pods: Sequence[Pod]
+    pods: PodSet
 
 
 class Proposal(NamedTuple):
@@ -45,8 +42,8 @@ def by_utilization(
     """``target``: per cent of the requests. Raises CannotCompute."""
     if not workload.pods:
         raise CannotCompute(_NO_PODS)
-    groups = grouped(workload.pods, metrics, resource, tuning, now)
-    requests = pod_requests(workload.pods, resource, container)
+    groups = workload.pods.grouped(metrics, resource, tuning, now)
+    requests = workload.pods.requests(resource, container)
     samples = _without(metrics, groups.ignored | groups.unready)
     if not samples:
         raise CannotCompute(_NO_SAMPLES)
@@ -65,7 +62,7 @@ def by_average(
     """``target``: thousandths for each pod. ``resource``: "" for a custom metric. Raises CannotCompute."""
     if not workload.pods:
         raise CannotCompute(_NO_PODS)
-    groups = grouped(workload.pods, metrics, resource, tuning, now)
+    groups = workload.pods.grouped(metrics, resource, tuning, now)
     samples = _without(metrics, groups.ignored | groups.unready)
     if not samples:
         raise CannotCompute(_NO_SAMPLES)
@@ -99,26 +96,6 @@ def by_value_for_each(usage: int, workload: Workload, target: int, tuning: Tunin
         wanted = math.ceil(usage / target)
     average = -(-usage // count) if count else 0
     return Proposal(_int32(_calibrated(wanted, workload)), average)
-
-
-def pod_requests(pods: Sequence[Pod], resource: str, container: str = "") -> dict[str, int]:
-    """Thousandths by pod: of all its containers, or of the named one. Raises CannotCompute for one that asks for nothing."""
-    found: dict[str, int] = {}
-    totals: dict[int, int] = {}  # pods of one template share what they ask for
-    for pod in pods:
-        if (known := totals.get(id(pod.requests))) is not None:
-            found[pod.name] = known
-            continue
-        total = 0
-        for name, amounts in pod.requests:
-            if container and name != container:
-                continue
-            amount = next((amount for asked, amount in amounts if asked == resource), None)
-            if amount is None:
-                raise CannotCompute(f"missing request for {resource} in container {name} of Pod {pod.name}")
-            total += amount
-        found[pod.name] = totals[id(pod.requests)] = total
-    return found
 
 
 def _utilization(metrics: PodMetrics, requests: Mapping[str, int], target: int) -> tuple[float, int, int]:

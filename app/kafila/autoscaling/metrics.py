@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple, Protocol
+from typing import Final, Protocol
+
+import msgspec
 
 from kafila.core import quantity
 
@@ -24,7 +26,7 @@ class MetricsError(Exception):
     expected = True
 
 
-class PodMetric(NamedTuple):
+class PodMetric(msgspec.Struct, frozen=True, gc=False):
     """``value`` in thousandths; ``timestamp`` in Unix seconds; ``window`` in seconds."""
 
     value: int
@@ -35,7 +37,7 @@ class PodMetric(NamedTuple):
 PodMetrics = dict[str, PodMetric]  # by name of the pod
 
 
-class PodUsage(NamedTuple):
+class PodUsage(msgspec.Struct, frozen=True):
     """One pod as ``metrics.k8s.io`` tells of it. ``containers``: by name, thousandths of each resource. ``cluster``: "" where
     nobody says. ``labels``: of the pod, None where nothing is said of them."""
 
@@ -82,7 +84,8 @@ class MetricsClient(Protocol):
 
 def milli(amount: str | int | float) -> int:
     """Thousandths of what a member or a metrics server tells. Raises QuantityError for what is no amount."""
-    return max(-MOST_MILLI, min(quantity.to_milli(amount), MOST_MILLI))
+    found = quantity.to_milli(amount)
+    return found if -MOST_MILLI <= found <= MOST_MILLI else max(-MOST_MILLI, min(found, MOST_MILLI))
 
 
 class _NoMetrics:
@@ -124,14 +127,13 @@ def of_resource(usages: Sequence[PodUsage], resource: str, container: str = "") 
             raise MetricsError(
                 f"failed to get container metrics: container {container} not present in metrics for {where}"
             )
-        looked_at = (usage.containers[container],) if container else usage.containers.values()
-        value = 0
-        for amounts in looked_at:
+        value = None
+        for amounts in (usage.containers[container],) if container else usage.containers.values():
             amount = amounts.get(resource)
             if amount is None:
+                value = None
                 break
-            value += amount
-        else:
-            if looked_at:
-                found[usage.name] = PodMetric(value, usage.timestamp, usage.window)
+            value = amount if value is None else value + amount
+        if value is not None:
+            found[usage.name] = PodMetric(value, usage.timestamp, usage.window)
     return found

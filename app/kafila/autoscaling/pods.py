@@ -17,7 +17,7 @@ Requests = tuple[tuple[str, tuple[tuple[str, int], ...]], ...]  # container, and
 MOST_CONTAINERS: Final = 1000  # of one pod that are looked at
 _interned: dict[Requests, Requests] = {}  # pods of one template ask for the same
 _interned_labels: dict[tuple[tuple[str, str], ...], Mapping[str, str]] = {}
-_INTERN_LIMIT: Final = 10_000
+_INTERN_LIMIT: Final = 65_536  # as many workloads as there may be autoscalers of
 
 
 class Pod(NamedTuple):
@@ -71,6 +71,9 @@ def pod_of(obj: Object) -> Pod:
 
 def shared_labels(given: Mapping[str, str]) -> Mapping[str, str]:
     """Pods of one template have one map of labels: whoever looks at many looks at it once. Raises TypeError for what are none."""
+    known = _interned_labels.get(tuple(given.items()))
+    if known is not None:
+        return known
     labels = {sys.intern(key): sys.intern(value) for key, value in given.items()}
     if len(_interned_labels) > _INTERN_LIMIT:
         _interned_labels.clear()

@@ -9,9 +9,10 @@ from kafila.core import quantity, selectors
 from kafila.core.values import AnyObject, Object
 
 from . import calculator
-from .calculator import CannotCompute, Proposal, Workload
+from .calculator import Proposal, Workload
 from .metrics import MetricsError, ObjectReference, PodMetrics, PodUsage, of_resource
 from .pods import Tuning
+from .podset import CannotCompute
 
 Answer = Sequence[PodUsage] | PodMetrics | int | MetricsError  # what a metrics API answered, by the kind of metric
 

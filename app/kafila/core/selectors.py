@@ -90,12 +90,13 @@ def _int64(text: str | None) -> int | None:
 class Selector:
     """All requirements must hold. Without requirements it selects everything; ``NOTHING`` selects nothing."""
 
-    __slots__ = ("_nothing", "_tests", "requirements")
+    __slots__ = ("_nothing", "_tests", "_text", "requirements")
 
     def __init__(self, requirements: Iterable[Requirement] = (), nothing: bool = False) -> None:
         self.requirements = tuple(sorted(requirements, key=lambda requirement: requirement.key))
         self._nothing = nothing
         self._tests = tuple(requirement.test() for requirement in self.requirements)
+        self._text: str | None = None
 
     @property
     def empty(self) -> bool:
@@ -112,7 +113,9 @@ class Selector:
         return True
 
     def __str__(self) -> str:
-        return ",".join(map(str, self.requirements))
+        if self._text is None:
+            self._text = ",".join(map(str, self.requirements))
+        return self._text
 
     def __repr__(self) -> str:
         return "Selector(nothing)" if self._nothing else f"Selector({str(self)!r})"

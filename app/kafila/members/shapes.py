@@ -23,12 +23,17 @@ _LISTS: Final = (("finalizers", str), ("ownerReferences", dict))
 
 def document(body: bytes, what: str) -> Any:
     """``body`` as JSON. ``what`` was asked. Raises UnusableAnswer, TooLong."""
-    if body.count(b"{") + body.count(b"[") > MAX_CONTAINERS:
-        raise TooLong(f"the answer to {what} has more than {MAX_CONTAINERS} lists and maps")
+    check_size(body, what)
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise UnusableAnswer(f"the answer to {what} is no JSON: {error}") from None
+
+
+def check_size(body: bytes, what: str) -> None:
+    """Before it is decoded. Raises TooLong."""
+    if body.count(b"{") + body.count(b"[") > MAX_CONTAINERS:
+        raise TooLong(f"the answer to {what} has more than {MAX_CONTAINERS} lists and maps")
 
 
 def mapping(body: bytes, what: str) -> Object:

@@ -10,17 +10,16 @@ from hypothesis import strategies as st
 
 from kafila.autoscaling.calculator import (
     MOST,
-    CannotCompute,
     Proposal,
     Workload,
     by_average,
     by_utilization,
     by_value,
     by_value_for_each,
-    pod_requests,
 )
 from kafila.autoscaling.metrics import PodMetric, PodMetrics
 from kafila.autoscaling.pods import Pod, Tuning
+from kafila.autoscaling.podset import CannotCompute, PodSet
 
 NOW = 1_000_000.0
 TUNING = Tuning()
@@ -51,7 +50,7 @@ def pods(count: int, **changed: Any) -> list[Pod]:
 
 
 def workload(found: list[Pod], replicas: int | None = None, calibration: float = 1.0) -> Workload:
-    return Workload(len(found) if replicas is None else replicas, len(found), calibration, found)
+    return Workload(len(found) if replicas is None else replicas, len(found), calibration, PodSet(found))
 
 
 UNREADY = {"ready": "False", "ready_since": NOW - 3600, "started": NOW - 3600}
@@ -114,10 +113,10 @@ def test_memory_does_not_care_for_how_long_a_pod_has_been_running() -> None:
 
 def test_one_container_of_several() -> None:
     asks = {"requests": (("c", (("cpu", 1000),)), ("sidecar", ()))}
-    found = [pod("p0", **asks)]
-    assert pod_requests(found, "cpu", "c") == {"p0": 1000}
+    found = PodSet([pod("p0", **asks)])
+    assert found.requests("cpu", "c") == {"p0": 1000}
     with pytest.raises(CannotCompute):
-        pod_requests(found, "cpu")
+        found.requests("cpu")
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from kafila.autoscaling.calculator import Workload
 from kafila.autoscaling.evaluation import Clocks, Verdict, Warned, ambiguous, by_metrics, status_after, without_metrics
 from kafila.autoscaling.metrics import MetricsError, ObjectReference, PodMetric, PodUsage
 from kafila.autoscaling.pods import Pod, Tuning, pod_of
+from kafila.autoscaling.podset import PodSet
 from kafila.autoscaling.sources import Answer, Question, question
 from kafila.core.conditions import condition
 from kafila.core.values import Object
@@ -66,7 +67,7 @@ def usages(*values: int) -> list[PodUsage]:
 
 
 def judged(metrics: list[Object], answers: list[Answer | None], replicas: int = 2, **spec: Any) -> Verdict:
-    workload = Workload(replicas, replicas, 1.0, [pod(index) for index in range(replicas)])
+    workload = Workload(replicas, replicas, 1.0, PodSet([pod(index) for index in range(replicas)]))
     given = {"minReplicas": 1, "maxReplicas": 10, "metrics": metrics, **spec}
     return by_metrics(given, answers, workload, History(), Tuning(), "default", Clocks(NOW, NOW))
 

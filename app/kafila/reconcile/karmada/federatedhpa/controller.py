@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final, final
 from zlib import crc32
 
@@ -25,15 +25,14 @@ from kafila.autoscaling.evaluation import (
     Warned,
     ambiguous,
     by_metrics,
-    status_after,
     without_metrics,
 )
 from kafila.autoscaling.metrics import MetricsClient, MetricsError
 from kafila.autoscaling.pods import Tuning
-from kafila.autoscaling.sources import Answer, Question, question
+from kafila.autoscaling.sources import Answer, Question
 from kafila.core import selectors
 from kafila.core.clock import rfc3339
-from kafila.core.conditions import condition, conditions_of, find, with_condition
+from kafila.core.conditions import condition, conditions_of, find
 from kafila.core.errors import StatusError
 from kafila.core.resources import Key
 from kafila.core.values import Object
@@ -43,19 +42,19 @@ from kafila.reconcile.karmada.clusters import Clusters
 from kafila.reconcile.karmada.kinds import OPTIONS
 from kafila.reconcile.queue import Requeue
 from kafila.registry import Registry
-from kafila.registry.codec import decode_entry
 from kafila.registry.scale import with_replicas
 from kafila.watch import Event
 
-from .contenders import FEDERATED, Contenders, Target, target_of
+from .autoscalers import Asked, Autoscaler, Autoscalers
+from .contenders import FEDERATED, Contenders, Target
 from .copies import Copies
 from .members import Pods
 from .selectors import SelectingAutoscalers
 from .shared_metrics import SharedMetrics
+from .statuses import SOLE, Conclusion, StatusWriter
 from .targets import InClusters, NoTarget, Targets, Template, failed_to_write, parsed_selector
 
 SOURCE: Final = "federatedHPA-controller"
-SOLE: Final = "kafila.io/SoleAutoscaler"
 CONTRADICTING: Final = "ContradictingAutoscalers"
 EARLY: Final = 0.1  # of a period: so soon after a look there is no other
 CONCURRENCY: Final = 16  # looks at a time: most of each is waiting for metrics
@@ -64,6 +63,10 @@ SECONDS: Final = Histogram(
     "How long a look at a FederatedHPA took.",
     ["result"],
     buckets=[0.01 * 2**power for power in range(12)],  # Karmada's
+)
+_SUCCEEDED, _FAILED = SECONDS.labels("success"), SECONDS.labels("error")
+_GOT_SCALE: Final = condition(
+    ABLE, "True", "SucceededGetScale", "the HPA controller was able to get the target's current scale"
 )
 
 
@@ -90,6 +93,8 @@ class FederatedHPAs(QueueController[Key]):
         self._period = period
         self._tuning = tuning
         self._kind = registry.kind("autoscaling.karmada.io", "v1alpha1", "federatedhpas")
+        self._autoscalers = Autoscalers(self._kind)
+        self._statuses = StatusWriter(registry, self._kind, self._autoscalers)
         self._targets = Targets(registry, clusters, copies, pods)
         self._selecting = SelectingAutoscalers()
         self._histories: dict[Key, History] = {}
@@ -100,8 +105,8 @@ class FederatedHPAs(QueueController[Key]):
         await super().stop()
         await self._metrics.close()
         self._histories.clear()
-        self._selecting.clear()
-        self._targets.clear()
+        for known in (self._selecting, self._targets, self._autoscalers, self._statuses):
+            known.clear()
 
     def resync(self) -> None:
         for entry in self._registry.cache.resource(FEDERATED).entries():
@@ -123,60 +128,59 @@ class FederatedHPAs(QueueController[Key]):
         entry = self._registry.cache.get(*key)
         if entry is None:
             self._histories.pop(key, None)
-            self._selecting.remove(key)
+            for known in (self._selecting, self._autoscalers, self._statuses):
+                known.forget(key)
             return
-        began, result = time.perf_counter(), "error"
+        began, seconds = time.perf_counter(), _FAILED
         try:
-            if await self._look_at(key, decode_entry(self._kind, entry)):
-                result = "success"
+            if await self._look_at(key, self._autoscalers.read(entry)):
+                seconds = _SUCCEEDED
         finally:
-            SECONDS.labels(result).observe(time.perf_counter() - began)
+            seconds.observe(time.perf_counter() - began)
         raise Requeue(until_next(key.namespace, self._period, time.monotonic()), timed=True)
 
-    async def _look_at(self, key: Key, autoscaler: Object) -> bool:
+    async def _look_at(self, key: Key, autoscaler: Autoscaler) -> bool:
         """Whether everything that it asks for could be looked at. What could not is said of it, and looked at again next time."""
-        spec, reference = autoscaler["spec"], autoscaler["spec"]["scaleTargetRef"]
+        spec = autoscaler.asked.spec
         contended = self._contended_condition(key, autoscaler)
-        self._warn_of_rivals(autoscaler, contended)
         try:
-            template = self._targets.template(key.namespace, reference)
+            template = self._targets.template(key.namespace, autoscaler.reference)
             binding = self._targets.binding(template)
             clusters = self._targets.clusters(binding)
             standing = await self._targets.in_clusters(template, binding, clusters)
         except NoTarget as error:
-            self._selecting.remove(key)
+            self._selecting.forget(key)
             self._warn(autoscaler, Warned(error.event, error.message))
-            await self._write_conditions(key, autoscaler, [error.condition], contended)
+            await self._write(autoscaler, Conclusion(Verdict(0, failed=True), None, [error.condition], contended))
             return False
         for reason, message, _ in standing.troubles:
             self._warn(autoscaler, Warned(reason, message))
         said = [condition(ACTIVE, "False", "InvalidSelector", text) for _, _, text in standing.troubles]
-        text = "the HPA controller was able to get the target's current scale"
-        said.append(condition(ABLE, "True", "SucceededGetScale", text))
+        said.append(_GOT_SCALE)
         history = self._histories.setdefault(key, History())
         history.begin(template.replicas, time.monotonic())
         verdict = without_metrics(spec, template.replicas, standing.replicas)
         if verdict is not None:
-            self._selecting.remove(key)  # it asks for no pods, and is nobody's rival
+            self._selecting.forget(key)  # it asks for no pods, and is nobody's rival
         else:
-            verdict = await self._judged(key, spec, template, standing, history)
+            verdict = await self._judged(key, autoscaler.asked, template, standing, history)
         scaled_at = ""
         if verdict.rescale:
             verdict = await self._rescale(autoscaler, template, verdict, history)
             scaled_at = "" if verdict.failed else rfc3339()
         for event in verdict.events:
             self._warn(autoscaler, event)
-        await self._write_status(key, autoscaler, verdict, template.replicas, said, scaled_at, contended)
+        await self._write(autoscaler, Conclusion(verdict, template.replicas, said, contended, scaled_at))
         return not verdict.error
 
     async def _judged(
-        self, key: Key, spec: Object, template: Template, standing: InClusters, history: History
+        self, key: Key, wanted: Asked, template: Template, standing: InClusters, history: History
     ) -> Verdict:
         """What the metrics say."""
         try:
             selector = parsed_selector(standing.selector)
         except selectors.SelectorError as error:
-            self._selecting.remove(key)
+            self._selecting.forget(key)
             text = f"couldn't convert selector into a corresponding internal selector object: {error}"
             said = condition(ACTIVE, "False", "InvalidSelector", text)
             events = (Warned("InvalidSelector", text), Warned("FailedComputeMetricsReplicas", text))
@@ -186,16 +190,15 @@ class FederatedHPAs(QueueController[Key]):
         if len(rivals) > 1:
             names = [(rival.name, rival.namespace) for rival in rivals]
             return ambiguous(standing.selector, names, template.replicas)
-        questions = [question(metric) for metric in spec.get("metrics") or ()]
-        answers = await asked(self._metrics, key.namespace, str(selector), questions)
+        answers = await asked(self._metrics, key.namespace, str(selector), wanted.questions)
         calibration = standing.replicas / template.replicas if template.replicas else 0.0
         workload = Workload(template.replicas, standing.status_replicas, calibration, standing.pods)
         clocks = Clocks(time.time(), time.monotonic())
-        return by_metrics(spec, answers, workload, history, self._tuning, key.namespace, clocks)
+        return by_metrics(wanted.spec, answers, workload, history, self._tuning, key.namespace, clocks)
 
     # -- what follows from it ------------------------------------------------------------------------------------------
 
-    async def _rescale(self, autoscaler: Object, template: Template, verdict: Verdict, history: History) -> Verdict:
+    async def _rescale(self, autoscaler: Autoscaler, template: Template, verdict: Verdict, history: History) -> Verdict:
         """The verdict with what came of it."""
         kind, wanted = template.kind, verdict.replicas
         scale = {
@@ -221,57 +224,15 @@ class FederatedHPAs(QueueController[Key]):
                 conditions=(*verdict.conditions, failed_to_write(error)),
             )
         text = f"New size: {wanted}; reason: {verdict.reason}"
-        self._recorder.event(autoscaler, "Normal", "SuccessfulRescale", text, SOURCE)
-        history.scaled(autoscaler["spec"].get("behavior"), template.replicas, wanted, time.monotonic())
+        self._tell(autoscaler, "Normal", "SuccessfulRescale", text)
+        history.scaled(autoscaler.asked.spec.get("behavior"), template.replicas, wanted, time.monotonic())
         text = f"the HPA controller was able to update the target scale to {wanted}"
         done = condition(ABLE, "True", "SucceededRescale", text)
         return verdict._replace(conditions=(*verdict.conditions, done))
 
-    async def _write_status(
-        self,
-        key: Key,
-        autoscaler: Object,
-        verdict: Verdict,
-        current: int,
-        said: Sequence[Object],
-        scaled_at: str,
-        contended: Object | None,
-    ) -> None:
-        now = time.time()
-
-        def judged(obj: Object) -> Object:
-            status = status_after(obj.get("status") or {}, verdict, current, said, scaled_at, now)
-            return {**obj, "status": _with_or_without(status, contended, now)}
-
-        await self._write(key, autoscaler, judged)
-
-    async def _write_conditions(
-        self, key: Key, autoscaler: Object, said: Sequence[Object], contended: Object | None
-    ) -> None:
-        """Only conditions: nothing is known of the replicas."""
-        now = time.time()
-
-        def judged(obj: Object) -> Object:
-            before = obj.get("status") or {}
-            after = status_after(before, Verdict(0, failed=True), before.get("currentReplicas", 0), said, "", now)
-            return {**obj, "status": _with_or_without(after, contended, now)}
-
-        await self._write(key, autoscaler, judged)
-
-    async def _write(self, key: Key, autoscaler: Object, judged: Callable[[Object], Object]) -> None:
-        """The status, if it says anything new. Of an autoscaler that was replaced meanwhile nothing is written."""
-        if judged(autoscaler)["status"] == (autoscaler.get("status") or {}):
-            return
-        uid = autoscaler["metadata"]["uid"]
+    async def _write(self, autoscaler: Autoscaler, conclusion: Conclusion) -> None:
         try:
-            await self._registry.modify(
-                self._kind,
-                key.namespace,
-                key.name,
-                lambda obj: judged(obj) if obj["metadata"]["uid"] == uid else obj,
-                OPTIONS,
-                "status",
-            )
+            await self._statuses.write(autoscaler, conclusion)
         except StatusError as error:
             if error.is_not_found:
                 return
@@ -280,31 +241,22 @@ class FederatedHPAs(QueueController[Key]):
 
     # -- others that scale the same ------------------------------------------------------------------------------------
 
-    def _contended_condition(self, key: Key, autoscaler: Object) -> Object | None:
-        """None: it is the only one that scales its target."""
-        rivals = self._contenders.rivals(key, target_of(autoscaler))
+    def _contended_condition(self, key: Key, autoscaler: Autoscaler) -> Object | None:
+        """None: it is the only one that scales its target. Else there is a warning, once for what is not said yet."""
+        rivals = self._contenders.rivals(key, autoscaler.target)
         if not rivals:
             return None
         text = f"the same target is scaled by {rivals}: they undo each other's work, keep one of them"
+        known = find(conditions_of(self._autoscalers.decode(autoscaler.entry)), SOLE) or {}
+        if known.get("message") != text:
+            self._warn(autoscaler, Warned(CONTRADICTING, text))
         return condition(SOLE, "False", CONTRADICTING, text)
 
-    def _warn_of_rivals(self, autoscaler: Object, contended: Object | None) -> None:
-        """Once for what is not said yet."""
-        known = find(conditions_of(autoscaler), SOLE) or {}
-        if contended is not None and known.get("message") != contended["message"]:
-            self._warn(autoscaler, Warned(CONTRADICTING, contended["message"]))
+    def _warn(self, autoscaler: Autoscaler, event: Warned) -> None:
+        self._tell(autoscaler, "Warning", event.reason, event.message)
 
-    def _warn(self, autoscaler: Object, event: Warned) -> None:
-        self._recorder.event(autoscaler, "Warning", event.reason, event.message, SOURCE)
-
-
-def _with_or_without(status: Object, contended: Object | None, now: float) -> Object:
-    """The status with the condition about other autoscalers, or without it where there is none."""
-    conditions = status.get("conditions") or []
-    if contended is not None:
-        return {**status, "conditions": with_condition(conditions, contended, now)}
-    kept = [each for each in conditions if each["type"] != SOLE]
-    return {**status, "conditions": kept} if kept != conditions else status
+    def _tell(self, autoscaler: Autoscaler, event_type: str, reason: str, message: str) -> None:
+        self._recorder.event(self._autoscalers.decode(autoscaler.entry), event_type, reason, message, SOURCE)
 
 
 def until_next(namespace: str, period: float, now: float) -> float:

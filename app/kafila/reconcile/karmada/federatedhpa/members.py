@@ -7,7 +7,7 @@ cannot be listed delays nobody for long: it is left out until it can.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Final, final
 
@@ -19,6 +19,7 @@ from kafila.reconcile.karmada.member.object_watcher import Following
 
 PATIENCE: Final = 5.0  # seconds that the first list of a member's pods is waited for, by all together
 IDLE: Final = 600.0  # seconds without a question after which pods are forgotten
+MOST_SELECTED: Final = 10_000  # selectors of one namespace of which is kept what they select
 _EQUALITY: Final = ("=", "==", "in")
 
 
@@ -29,11 +30,14 @@ class PodIndex:
     def __init__(self) -> None:
         self._pods: dict[str, dict[str, Pod]] = {}  # by namespace and name
         self._by_label: dict[tuple[str, str], dict[str, dict[str, Pod]]] = {}  # namespace and key: value: name
+        self._selected: dict[str, dict[Selector, Sequence[Pod]]] = {}  # by namespace, since its pods changed last
 
     def put(self, namespace: str, name: str, pod: Pod | None) -> None:
         """None: it is gone."""
         pods = self._pods.setdefault(namespace, {})
         before = pods.pop(name, None)
+        if before != pod:
+            self._selected.pop(namespace, None)
         if pod is not None:
             pods[name] = pod
         elif not pods:
@@ -42,7 +46,17 @@ class PodIndex:
             if (values := self._by_label.get(where)) is not None:
                 _move(values, where[1], before, pod)
 
-    def select(self, namespace: str, selector: Selector) -> list[Pod]:
+    def select(self, namespace: str, selector: Selector) -> Sequence[Pod]:
+        """The same list as before while the pods are the same. Do not change it."""
+        selected = self._selected.setdefault(namespace, {})
+        found = selected.get(selector)
+        if found is None:
+            if len(selected) >= MOST_SELECTED:
+                selected.clear()
+            found = selected[selector] = self._matching(namespace, selector)
+        return found
+
+    def _matching(self, namespace: str, selector: Selector) -> list[Pod]:
         matching: dict[int, bool] = {}  # pods of one template have one map of labels
         found = []
         for pod in self._candidates(namespace, selector):
@@ -112,7 +126,7 @@ class MemberPods:
             await asyncio.gather(self._ending, return_exceptions=True)
         await self._forget()
 
-    async def select(self, namespace: str, selector: Selector) -> list[Pod] | None:
+    async def select(self, namespace: str, selector: Selector) -> Sequence[Pod] | None:
         """None: the member's pods cannot be listed at the moment."""
         loop = asyncio.get_running_loop()
         self._asked = loop.time()
@@ -165,7 +179,7 @@ class Pods:
         if self._members.get(cluster) is pods:
             del self._members[cluster]
 
-    async def select(self, cluster: str, namespace: str, selector: Selector) -> list[Pod] | None:
+    async def select(self, cluster: str, namespace: str, selector: Selector) -> Sequence[Pod] | None:
         """None: the cluster is not connected, or its pods cannot be listed at the moment."""
         pods = self._members.get(cluster)
         return await pods.select(namespace, selector) if pods is not None else None

@@ -30,7 +30,7 @@ from kafila.core.values import Object
 from kafila.members.answers import status_error
 from kafila.members.transport import Unreachable, UnusableAnswer
 from kafila.metricsadapter.members import Answer
-from kafila.metricsadapter.usages import SHAPE, usage_of
+from kafila.metricsadapter.usages import SHAPE, pod_metrics, usage_of
 from kafila.placement.constants import QUERY_FROM_CLUSTER
 
 T = TypeVar("T")
@@ -202,7 +202,8 @@ def _shaped(group: str, items: Sequence[Any], read: Callable[[Sequence[Any]], T]
 
 
 def _usage(item: Object) -> PodUsage:
-    return usage_of(item, (item["metadata"].get("annotations") or {}).get(QUERY_FROM_CLUSTER) or "")
+    found = pod_metrics(item)
+    return usage_of(found, (found.metadata.annotations or {}).get(QUERY_FROM_CLUSTER) or "")
 
 
 def _sample(item: Object) -> tuple[str, PodMetric]:

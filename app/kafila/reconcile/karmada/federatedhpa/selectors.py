@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Final, final
 
-from kafila.autoscaling.pods import Pod
+from kafila.autoscaling.podset import PodSet
 from kafila.core.resources import Key
 from kafila.core.selectors import Selector
 
@@ -24,14 +23,15 @@ class SelectingAutoscalers:
         self._others: dict[_Place, set[Key]] = {}  # those that name no such label
 
     def put(self, key: Key, selector: Selector) -> None:
-        if self._selectors.get(key) == selector:
+        known = self._selectors.get(key)
+        if known is selector or known == selector:
             return
-        self.remove(key)
+        self.forget(key)
         self._selectors[key] = selector
         places, where = self._place(key, selector)
         places.setdefault(where, set()).add(key)
 
-    def remove(self, key: Key) -> None:
+    def forget(self, key: Key) -> None:
         selector = self._selectors.pop(key, None)
         if selector is None:
             return
@@ -44,10 +44,10 @@ class SelectingAutoscalers:
         for found in (self._selectors, self._by_label, self._others):
             found.clear()
 
-    def of(self, namespace: str, pods: Iterable[Pod]) -> set[Key]:
-        """Those that select one of the pods, :data:`MOST` at most. Pods of one template have the same labels, and are looked at once."""
+    def of(self, namespace: str, pods: PodSet) -> set[Key]:
+        """Those that select one of the pods, :data:`MOST` at most."""
         found: set[Key] = set()
-        for labels in {id(pod.labels): pod.labels for pod in pods}.values():
+        for labels in pods.labels:
             places = [self._others.get((namespace,), set())]
             places += [self._by_label.get((namespace, *label), set()) for label in labels.items()]
             for place in places:

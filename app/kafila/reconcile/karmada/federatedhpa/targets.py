@@ -8,6 +8,7 @@ from typing import Final, NamedTuple, TypeVar, final
 import orjson
 
 from kafila.autoscaling.pods import Pod
+from kafila.autoscaling.podset import PodSet
 from kafila.catalog.kind import Kind
 from kafila.core import selectors
 from kafila.core.conditions import condition
@@ -17,7 +18,7 @@ from kafila.core.resources import Key, split_api_version
 from kafila.core.selectors import SelectorError
 from kafila.core.values import Object
 from kafila.placement import constants
-from kafila.placement.constants import Identity
+from kafila.placement.constants import Identity, binding_name
 from kafila.placement.types import Binding
 from kafila.reconcile.karmada.clusters import Clusters
 from kafila.reconcile.karmada.indexes import binding_key
@@ -94,8 +95,12 @@ class InClusters(NamedTuple):
     replicas: int
     status_replicas: int
     selector: str
-    pods: Sequence[Pod]
+    pods: PodSet
     troubles: Sequence[tuple[str, str, str]]
+
+
+_Troubles = Sequence[tuple[str, str, str]]
+_InCluster = tuple[Scale, Sequence[Pod], _Troubles]  # of one cluster what :class:`InClusters` has of all
 
 
 @final
@@ -108,11 +113,12 @@ class Targets:
         self._kinds = Kinds(registry)
         # what was read of an entry, or of a copy's text, while it is the newest: most looks find nothing changed
         self._templates: dict[tuple[Key, str], tuple[Entry, Template]] = {}
-        self._placed: dict[Key, tuple[Entry, Placed]] = {}
+        self._placed: dict[Identity, tuple[Entry, Placed]] = {}
         self._scales: dict[tuple[str, str, str, str, str], tuple[bytes, Scale | None]] = {}
+        self._together: dict[tuple[str, str, str], tuple[Sequence[_InCluster], InClusters]] = {}
 
     def clear(self) -> None:
-        for known in (self._templates, self._placed, self._scales):
+        for known in (self._templates, self._placed, self._scales, self._together):
             known.clear()
 
     def template(self, namespace: str, reference: Object) -> Template:
@@ -139,13 +145,22 @@ class Targets:
             raise _no_binding("target resource has no label")
         if constants.PP_PERMANENT_ID not in labels and constants.CPP_PERMANENT_ID not in labels:
             raise _no_binding("no label of policy permanent-id found")
-        identity = Identity(kind.group, kind.kind, template.namespace, template.name)
-        entry = self._registry.cache.get(*binding_key(self._registry.cache, identity))
-        if entry is None:
-            raise _no_binding("length of binding list is zero")
-        placed = _known(self._placed, entry.key, entry, lambda: _placed(self._kinds.read_binding(entry)))
+        placed = self._placed_of(Identity(kind.group, kind.kind, template.namespace, template.name))
         if placed.uid and placed.uid != template.uid:
             raise _no_binding("no binding matches the target resource")
+        return placed
+
+    def _placed_of(self, obj: Identity) -> Placed:
+        """Raises NoTarget."""
+        cache, known = self._registry.cache, self._placed.get(obj)
+        if known is not None and cache.get(*known[0].key) is known[0]:
+            return known[1]
+        entry = cache.get(*binding_key(cache, obj))
+        if entry is None:
+            raise _no_binding("length of binding list is zero")
+        placed = _placed(self._kinds.read_binding(entry))
+        if entry.key.name == binding_name(obj.kind, obj.name):  # one of another name gives way to it
+            _keep(self._placed, obj, (entry, placed))
         return placed
 
     def clusters(self, placed: Placed) -> list[str]:
@@ -163,10 +178,7 @@ class Targets:
         kind, namespace = template.kind, template.namespace
         metadata = {"namespace": namespace, "name": template.name}
         copy = {"apiVersion": placed.api_version, "kind": kind.kind, "metadata": metadata}
-        replicas = reported = 0
-        selector = ""
-        pods: list[Pod] = []
-        troubles: list[tuple[str, str, str]] = []
+        parts: list[_InCluster] = []
         for cluster in clusters:
             observed = await self._copies.observed_body(cluster, kind, copy) if kind.scale is not None else None
             if observed is None:
@@ -174,18 +186,17 @@ class Targets:
             scale = self._scale(cluster, template, observed)
             if scale is None:
                 continue
-            asked, counted, selects = scale
-            found, trouble = await self._pods_in(cluster, namespace, selects)
+            found, trouble = await self._pods_in(cluster, namespace, scale.selector)
             if found is None:
                 continue  # replicas whose pods nobody knows would look as if they had no load
-            replicas += asked
-            reported += counted
-            selector = selector or selects
-            pods += found
-            troubles += trouble
-        if not replicas:
-            raise _no_scale(_NOWHERE)
-        return InClusters(replicas, reported, selector, pods, troubles)
+            parts.append((scale, found, trouble))
+        place = kind.resource, namespace, template.name
+        known = self._together.get(place)
+        if known is not None and known[0] == parts:
+            return known[1]
+        made = _together(parts)
+        _keep(self._together, place, (parts, made))
+        return made
 
     def _scale(self, cluster: str, template: Template, observed: bytes) -> Scale | None:
         kind = template.kind
@@ -205,16 +216,34 @@ class Targets:
             return [], [("InvalidSelector", text, text)]
 
 
+def _together(parts: Sequence[_InCluster]) -> InClusters:
+    """Raises NoTarget."""
+    replicas = sum(scale.asked for scale, _, _ in parts)
+    if not replicas:
+        raise _no_scale(_NOWHERE)
+    return InClusters(
+        replicas,
+        sum(scale.reported for scale, _, _ in parts),
+        next((scale.selector for scale, _, _ in parts if scale.selector), ""),
+        PodSet([pod for _, pods, _ in parts for pod in pods]),
+        [trouble for _, _, troubles in parts for trouble in troubles],
+    )
+
+
 def _known(known: dict[K, tuple[S, T]], key: K, source: S, read: Callable[[], T]) -> T:
     """What ``read`` makes of the source, as long as that is the same."""
     found = known.get(key)
     if found is not None and found[0] is source:
         return found[1]
+    made = read()
+    _keep(known, key, (source, made))
+    return made
+
+
+def _keep(known: dict[K, T], key: K, value: T) -> None:
     if len(known) >= MOST_KNOWN:
         known.clear()
-    made = read()
-    known[key] = source, made
-    return made
+    known[key] = value
 
 
 def _template(kind: Kind, obj: Object) -> Template:

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kafila.autoscaling.pods import Pod
+from kafila.autoscaling.podset import PodSet
 from kafila.core.resources import Key
 from kafila.core.selectors import parse
 from kafila.reconcile.karmada.federatedhpa import members
@@ -61,21 +62,21 @@ def test_who_selects_a_pod(done: list[tuple[str, str | None]], found: dict[str, 
     selecting, selectors = SelectingAutoscalers(), dict[Key, str]()
     for name, text in done:
         if text is None:
-            selecting.remove(key(name))
+            selecting.forget(key(name))
             selectors.pop(key(name), None)
         else:
             selecting.put(key(name), parse(text))
             selectors[key(name)] = text
     wanted = {each for each, text in selectors.items() if parse(text).matches(found)}
-    assert selecting.of("x", [pod("p", found)]) == wanted
-    assert selecting.of("elsewhere", [pod("p", found)]) == set()
+    assert selecting.of("x", PodSet([pod("p", found)])) == wanted
+    assert selecting.of("elsewhere", PodSet([pod("p", found)])) == set()
 
 
 def test_of_very_many_only_some_are_told() -> None:
     selecting = SelectingAutoscalers()
     for number in range(10_000):
         selecting.put(key(f"{number}"), parse("app=web"))
-    assert len(selecting.of("x", [pod("p", {"app": "web"})])) == MOST
+    assert len(selecting.of("x", PodSet([pod("p", {"app": "web"})]))) == MOST
 
 
 async def test_what_was_forgotten_is_no_ghost_for_who_asks_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
