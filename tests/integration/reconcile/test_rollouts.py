@@ -8,6 +8,8 @@ import pytest
 
 from kafila.core.values import Object
 from kafila.placement.rollout.revision import REVISION
+from kafila.registry import sizes
+from kafila.store.interface import LeaseLost
 from tests.integration.reconcile import third_party as parties
 
 Lab = Any
@@ -38,6 +40,15 @@ def rollout(lab: Lab, name: str = BINDING, namespace: str = "default") -> Object
     binding = lab.get("ResourceBinding" if namespace else "ClusterResourceBinding", name, namespace)
     found: Object = (binding.get("status") or {}).get("rollout") or {}
     return found
+
+
+def rollout_of_stored(lab: Lab) -> str:
+    """The image that the stored rollout is of, "" for none."""
+    if not lab.list("ResourceBinding"):
+        return ""
+    revision = rollout(lab).get("revision")
+    (found,) = [obj for obj in lab.list("TemplateRevision") if obj["revision"] == revision]
+    return str(found["template"]["spec"]["template"]["spec"]["containers"][0]["image"])
 
 
 def phases(lab: Lab) -> list[str]:
@@ -327,3 +338,46 @@ async def ready(lab: Lab, member: str, obj: Object) -> None:
     """Its operator has seen it."""
     seen = {"observedGeneration": there(lab, member, obj)["metadata"]["generation"]}
     await parties.write_status(lab, member, obj, {**seen, "conditions": [{"type": "Ready", "status": "True", **seen}]})
+
+
+def kept(lab: Lab) -> set[str]:
+    """Images of the revisions that are stored."""
+    templates = [obj["template"]["spec"]["template"]["spec"] for obj in lab.list("TemplateRevision")]
+    return {spec["containers"][0]["image"] for spec in templates}
+
+
+@pytest.mark.parametrize("is_first", [False, True])
+async def test_a_revision_that_was_written_before_a_process_died_is_collected(
+    three: Lab, monkeypatch: pytest.MonkeyPatch, is_first: bool
+) -> None:
+    """What is too large for one transaction is written in several, the revision before the binding that names it."""
+    lost = "nginx:1" if is_first else "nginx:2"
+    died: list[str] = []
+
+    def dies_once_it_is_stored() -> None:
+        if lost in kept(three):
+            died.append(lost)
+            three.look()
+            raise LeaseLost("the process is dead")
+
+    if is_first:
+        await three.create(three.policy("policy", "m1", "m2", rolloutStrategy=strategy()))
+    else:
+        await begin(three, "m1", "m2")
+    await three.rest()
+    with monkeypatch.context() as patched:
+        patched.setattr(sizes, "MAX_TRANSACTION_BYTES", 4096)  # two changes are too much
+        three.fence = dies_once_it_is_stored
+        if is_first:
+            await three.create(three.deployment())
+        else:
+            await image(three, lost)
+        await three.until(lambda: died, "the revision is stored, and nothing else after it")
+        await three.controllers_stop()
+    assert rollout_of_stored(three) == ("" if is_first else "nginx:1")
+    three.fence = lambda: None
+    await image(three, "nginx:3")
+    await three.restart()
+    await three.until(lambda: set(images(three).values()) == {"nginx:3"} and rollout(three)["phase"] == "Succeeded")
+    await three.rest()
+    assert lost not in kept(three)

@@ -120,6 +120,7 @@ class TemplateController:
         )
         pipeline = Pipeline(interpreting, stored, committer, scheduler, statuses)
         claim = PolicyClaim(registry, self.policies, self._own, self._templates)
+        self._revisions = stored.revisions
         self._propagation = Propagation(
             StoredTemplates(registry, self.works, self._overrides, claim),
             StoredPolicies(gates, self.policies, self._overrides),
@@ -152,6 +153,7 @@ class TemplateController:
 
     async def start(self) -> None:
         await in_chunks(self._enqueueing_all())  # a binding whose Works are not all known would get others
+        await self._revisions.collect()
         self.queue.start()
         self._deletion.start()
         self._unselected.queue.start()

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Iterator
 from typing import Final, final
 
 from kafila.catalog.kind import Kind
+from kafila.core.errors import StatusError
+from kafila.core.resources import split_api_version
 from kafila.core.values import AnyObject, Object
+from kafila.placement.constants import Identity
 from kafila.placement.objects import name, namespace
-from kafila.placement.rollout.revision import GROUP, name_of
+from kafila.placement.rollout.revision import DIGITS, GROUP, name_of
 from kafila.placement.types import Binding
+from kafila.reconcile.karmada.indexes import binding_key, owner_of
 from kafila.reconcile.karmada.kinds import OPTIONS
 from kafila.registry import Registry
 from kafila.registry.codec import decode_entry
@@ -48,6 +53,36 @@ class Revisions:
         for entry in entries:
             kind = self._own if entry.key.namespace else self._cluster_wide
             yield self._registry.stage_delete(kind, entry, DeleteOptions(uid=entry.meta.uid))
+
+    async def collect(self) -> None:
+        """Those that no binding names: of a commit in several transactions the revision comes first, and then the process may have died.
+
+        Nobody may bring a rollout on meanwhile.
+        """
+        await self._registry.wait_for_consistent_read()  # a binding that names one may just have been written
+        for kind in (self._own, self._cluster_wide):
+            for entries in self._registry.cache.resource(kind.resource).chunks():
+                for entry in entries:
+                    if not self._is_named(entry):
+                        await self._delete(kind, entry)
+                await asyncio.sleep(0)
+
+    def _is_named(self, entry: Entry) -> bool:
+        owner, cache = owner_of(entry), self._registry.cache
+        if owner is None:
+            return True  # somebody else has made it
+        group, _ = split_api_version(owner.apiVersion)
+        template = Identity(group, owner.kind, entry.key.namespace, owner.name)
+        binding = cache.get(*binding_key(cache, template))
+        return binding is not None and binding.mentions(entry.key.name[-DIGITS:].encode())
+
+    async def _delete(self, kind: Kind, entry: Entry) -> None:
+        options = DeleteOptions(uid=entry.meta.uid, resource_version=str(entry.revision))
+        try:
+            await self._registry.delete(kind, entry.key.namespace, entry.key.name, options)
+        except StatusError as error:
+            if not error.is_not_found and not error.is_conflict:
+                raise
 
     def _kind_of(self, obj: AnyObject) -> Kind:
         return self._own if namespace(obj) else self._cluster_wide
