@@ -18,6 +18,7 @@ from kafila.registry import User
 from kafila.search.bodies import kept_body
 from kafila.search.opensearch import Action, BackendError, Credentials, OpenSearch
 from kafila.search.selection import ALL, Selected
+from kafila.store.interface import LeaseLost
 from kafila.store.memory_search import MemorySearch
 from kafila.store.search import ObjectWrite
 from tests.attack.members import Hostile, answer, hostile
@@ -116,6 +117,24 @@ async def test_what_it_says_of_one_document_is_short(server: Hostile, item: Any,
     finally:
         await store.close()
     assert found.refused == refused
+
+
+async def test_who_does_not_lead_any_more_writes_nothing(server: Hostile) -> None:
+    """It stood still, and another writes: its lease is looked at right before each request, for each node."""
+
+    def lost() -> None:
+        raise LeaseLost("the lease is not held any more")
+
+    store = OpenSearch([server.endpoint, server.endpoint], Credentials(), lost)
+    server.answers |= {"/": GREETING, SETTINGS: UID}
+    try:
+        await store.check()
+        assert await store.index("kubernetes-pod") == "u"
+        with pytest.raises(LeaseLost):
+            await store.bulk([Action("kubernetes-pod", "id", b"{}")])
+    finally:
+        await store.close()
+    assert paths(server) == {"/", SETTINGS}
 
 
 async def test_an_answer_without_end(server: Hostile) -> None:

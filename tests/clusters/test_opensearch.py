@@ -15,8 +15,8 @@ from kafila.catalog.kind import Kind
 from kafila.reconcile.karmada.search import exporter
 from kafila.reconcile.karmada.search.exporter import Exporter, Which
 from kafila.search.bodies import kept_body
-from kafila.search.documents import id_of
-from kafila.search.opensearch import BackendError, Credentials, OpenSearch
+from kafila.search.documents import document_of, id_of
+from kafila.search.opensearch import Action, BackendError, Credentials, OpenSearch, Outcome
 from kafila.search.selection import ALL, Selected, resource_of
 from kafila.store.memory_search import MemorySearch
 from kafila.store.search import ObjectWrite
@@ -41,6 +41,13 @@ def put(kind: Kind, cluster: str, name: str, version: int, namespace: str = "def
         kind, {"metadata": {**metadata, "creationTimestamp": "2026-01-01T00:00:00Z"}, "spec": spec}, cluster
     )
     return ObjectWrite(namespace, name, version, str(version), b"{}", body)
+
+
+def late(kind: Kind, cluster: str, name: str) -> Action:
+    """As who wrote before read it."""
+    body = put(kind, cluster, name, 12, image="old").body
+    assert body is not None
+    return Action(INDEX, id_of(kind, cluster, "default", name), document_of(body))
 
 
 class Lab:
@@ -180,6 +187,34 @@ async def test_who_leads_next_goes_on(lab: Lab) -> None:
     await lab.done()
     lab.node.ask("DELETE", f"/{INDEX}/_doc/foreign")
     await lab.names(*(f"m1/default/pod-{n}" for n in (1, 2, 3, 4)))
+
+
+async def test_what_was_on_its_way_when_another_took_over_does_not_stay(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An older page comes late: over what changed, was deleted, or is not wanted since. It is written again, or swept."""
+    await lab.write(PODS, "m1", put(PODS, "m1", "changed", 3), put(PODS, "m1", "deleted", 3), version=10)
+    await lab.write(PODS, "m2", put(PODS, "m2", "left", 3), version=10)
+    lab.want(PODS, "m1", "m2")
+    lab.start()
+    await lab.done()
+    await lab.stop()
+    gone = ObjectWrite("default", "deleted", 14)
+    await lab.write(PODS, "m1", put(PODS, "m1", "changed", 13, image="new"), gone, version=14)
+    del lab.wanted[resource_of(PODS), "m2"]
+    lab.start()
+    await lab.done()
+    await lab.names("m1/default/changed")
+    page = [late(PODS, "m1", "changed"), late(PODS, "m1", "deleted"), late(PODS, "m2", "left")]
+    store = OpenSearch([lab.node.address], lab.credentials)
+    assert await store.bulk(page) == [Outcome()] * len(page)
+    await store.close()
+    assert len(lab.node.documents(INDEX)) == len(page)
+    monkeypatch.setattr(exporter, "LATE", 0.0)
+    await lab.names("m1/default/changed")
+    async with asyncio.timeout(60):
+        while lab.node.documents(INDEX)[page[0].id]["spec"] != '{"image":"new"}':
+            await asyncio.sleep(0.05)
 
 
 async def test_an_index_that_is_lost_is_written_anew(lab: Lab) -> None:

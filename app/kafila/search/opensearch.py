@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, Final, NamedTuple, final
 from urllib.parse import quote, unquote, urlsplit
 
@@ -77,9 +77,15 @@ class _Answer(NamedTuple):
 
 @final
 class OpenSearch:
-    """``addresses``: of its nodes; the first that answers is asked until it does not."""
+    """``addresses``: of its nodes; the first that answers is asked until it does not.
 
-    def __init__(self, addresses: Sequence[str], credentials: Credentials) -> None:
+    ``fence`` is asked right before each request that writes documents is sent, and raises when it must not be.
+    """
+
+    def __init__(
+        self, addresses: Sequence[str], credentials: Credentials, fence: Callable[[], object] | None = None
+    ) -> None:
+        self._fence = fence
         self._nodes: list[tuple[str, Transport, tuple[tuple[str, str], ...]]] = []
         for address in addresses:
             host, username, password = _taken_apart(address)
@@ -117,7 +123,8 @@ class OpenSearch:
     async def bulk(self, actions: Sequence[Action]) -> list[Outcome]:
         """In their order. Raises BackendError, and TooMuch where fewer may do."""
         body = await asyncio.to_thread(lambda: b"".join(action.lines() for action in actions))
-        answer = await self._ask("POST", "/_bulk?filter_path=items.*.status,items.*.error", body, _BULK)
+        path = "/_bulk?filter_path=items.*.status,items.*.error"
+        answer = await self._ask("POST", path, body, _BULK, fenced=True)
         if answer.status == 413:
             raise TooMuch
         items = answer.value.get("items") if isinstance(answer.value, dict) else None
@@ -164,12 +171,20 @@ class OpenSearch:
         return self._nodes[self._at][0]
 
     async def _ask(
-        self, method: str, path: str, body: bytes | None = None, media_type: tuple[str, str] = _JSON
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        media_type: tuple[str, str] = _JSON,
+        *,
+        fenced: bool = False,
     ) -> _Answer:
         """Of the first node that answers. Raises BackendError."""
         for left in range(len(self._nodes) - 1, -1, -1):
             host, transport, authorization = self._nodes[self._at]
             headers = (*authorization, *((media_type,) if body is not None else ()), ("Accept", "application/json"))
+            if fenced and self._fence is not None:
+                self._fence()
             try:
                 answer = await self._answered(transport, method, path, headers, body)
             except Unreachable as error:

@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple, Protocol, final
 import asyncpg
 
 Place = tuple[str, str]  # namespace and name
+START: Final = (0, ("", ""))  # nothing was written yet
 
 
 class Export(NamedTuple):
@@ -20,7 +21,7 @@ class Export(NamedTuple):
     namespaces: tuple[str, ...]  # empty: all
     index_name: str
     index_uid: str
-    reached: tuple[int, Place] = (0, ("", ""))
+    reached: tuple[int, Place] = START
     swept: bool = False
 
 

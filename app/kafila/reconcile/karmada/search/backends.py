@@ -15,6 +15,7 @@ from kafila.core.conditions import condition
 from kafila.core.values import AnyObject, Object
 from kafila.reconcile.karmada.clusters import Clusters
 from kafila.registry import Registry
+from kafila.registry.transactions import Fence
 from kafila.search.opensearch import BackendError, Credentials, OpenSearch
 from kafila.search.selection import Registries, Selected, kinds_of, wanted
 from kafila.watch import Event
@@ -116,13 +117,14 @@ class Backends:
 
     def _connect(self, backend: Backend) -> OpenSearch:
         """Raises BackendError. Without its Secret nothing is sent."""
+        fence = self._registry.transactions.fence
         if not any(backend.secret):
-            return _opened(backend, Credentials())
+            return _opened(backend, Credentials(), fence)
         namespace, name = backend.secret
         entry = self._registry.cache.get("secrets", namespace, name)
         if entry is None:
             raise BackendError("SecretNotFound", f'secrets "{name}" not found in the namespace "{namespace}"')
-        return _opened(backend, credentials_of(entry.decode()))
+        return _opened(backend, credentials_of(entry.decode()), fence)
 
     def _wanted_of(self, backend: Backend) -> Mapping[Which, Selected]:
         if backend not in self._wanted:
@@ -166,9 +168,9 @@ def _not_ready(reason: str, text: str) -> Any:
     return condition(BACKEND, "False", reason, text)
 
 
-def _opened(backend: Backend, credentials: Credentials) -> OpenSearch:
+def _opened(backend: Backend, credentials: Credentials, fence: Fence | None) -> OpenSearch:
     """Raises BackendError."""
     try:
-        return OpenSearch(backend.addresses, credentials)
+        return OpenSearch(backend.addresses, credentials, fence)
     except ValueError as error:
         raise BackendError("AddressUnusable", str(error)) from None

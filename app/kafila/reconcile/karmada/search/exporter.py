@@ -3,6 +3,9 @@
 How far it is, is kept beside the cache: whoever leads next goes on there. Nothing waits in memory but one page, so a store that is slow
 or away costs nothing but being late. What is begun anew, or not wanted any more, is followed by one look at all documents of an index
 (a sweep): those that nobody has any more go.
+
+Who wrote before and stood still may have had a request on its way, which puts older documents over newer ones. Once none can be any
+more (:data:`LATE`), all that changed since is written again.
 """
 
 from __future__ import annotations
@@ -20,9 +23,9 @@ from prometheus_client import Counter, Gauge
 from kafila.catalog.kind import Kind
 from kafila.core.rates import Backoff
 from kafila.search.documents import Owner, document_of, id_of, index_of, owner_of
-from kafila.search.opensearch import Action, BackendError, OpenSearch, TooMuch
+from kafila.search.opensearch import TIMES, Action, BackendError, OpenSearch, TooMuch
 from kafila.search.selection import Selected
-from kafila.store.exports import Export
+from kafila.store.exports import START, Export
 from kafila.store.interface import StoreUnavailable
 from kafila.store.search import FIRST, LAST, CachedChange, CachedResource, SearchCache
 
@@ -34,6 +37,9 @@ LONGEST_WAIT: Final = 60.0
 REQUEST_BYTES: Final = 5 << 20  # of documents in one request, or one document
 TRIES: Final = 6  # of what a store says it may take later
 SWEPT: Final = 5_000  # places looked at at once
+LATE: Final = (
+    2 * TIMES.total
+)  # seconds after which no request of who wrote before is on its way: none is begun after its lease
 DOCUMENTS: Final = Counter(
     "kafila_search_backend_documents_total",
     "Documents of members' objects in backend stores: written, deleted or refused.",
@@ -81,6 +87,8 @@ class Exporter:
         self._store: OpenSearch | None = None
         self._renews = False
         self._exports: dict[Which, Export] | None = None
+        self._before: dict[Which, Export | None] = {}  # as who wrote before left them, until it has nothing on its way
+        self._begun = 0.0
         self._uids: dict[str, str] = {}  # of indices
         self._checked = 0.0
         self._done: set[Which] = set()
@@ -153,9 +161,10 @@ class Exporter:
 
     async def _look(self) -> None:
         """Raises BackendError, StoreUnavailable."""
-        exports = await self._known()
         wanted = self._wanted()
+        exports = await self._known(wanted)
         store = await self._connected()
+        await self._go_back()
         states = {(state.resource, state.cluster): state for state in await self._cache.resources() if state.version}
         for which, selected in wanted.items():
             if which in states:
@@ -164,11 +173,25 @@ class Exporter:
         await self._sweep(store, wanted, gone)
         BEHIND.labels(self._host).set(len(self.pending(wanted)))
 
-    async def _known(self) -> dict[Which, Export]:
+    async def _known(self, wanted: Iterable[Which] = ()) -> dict[Which, Export]:
         if self._exports is None:
             found = await self._cache.exports.of(self._backend)
             self._exports = {(export.resource, export.cluster): export for export in found}
+            self._before, self._begun = {**dict.fromkeys(wanted), **self._exports}, time.monotonic()
         return self._exports
+
+    async def _go_back(self) -> None:
+        """Once, to where who wrote before was: all since is written again, and what is not wanted any more swept again."""
+        if not self._before or time.monotonic() - self._begun < LATE:
+            return
+        exports = await self._known()
+        for which, before in self._before.items():
+            export = exports.get(which, before)
+            if export is not None:
+                reached = min(export.reached, before.reached if before is not None else START)
+                is_same = before is None or before[:5] == export[:5]
+                await self._save(export._replace(reached=reached, swept=export.swept and is_same))
+        self._before = {}
 
     async def _connected(self) -> OpenSearch:
         """Raises BackendError."""
