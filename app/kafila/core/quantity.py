@@ -190,7 +190,7 @@ def of(value: Quantity | str | int | float) -> Quantity:
     return parse(value if isinstance(value, str) else str(value))
 
 
-_PLAIN: Final = re.compile(r"([0-9]{1,15})(n|u|m|k|M|Ki|Mi|)").fullmatch
+_PLAIN: Final = re.compile(r"([0-9]{1,12})(n|u|m|k|M|Ki|Mi|)").fullmatch  # so few digits that none is cut off at 2^63-1
 _MILLI: Final = {  # thousandths in one of it, as a fraction
     "n": (1, 10**6),
     "u": (1, 10**3),

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kafila.core import quantity
@@ -113,6 +113,8 @@ def test_every_amount_has_a_text_that_is_read_back(nano: int, format: quantity.F
 
 
 @given(st.integers(0, 10**17), st.sampled_from(["n", "u", "m", "", "k", "M", "G", "Ki", "Mi", "Gi"]))
+@example(2**43, "Mi")  # no amount is larger than 2^63-1
+@example(10**13, "M")
 def test_thousandths_of_a_plain_amount_are_those_of_any_other(number: int, suffix: str) -> None:
     text = f"{number}{suffix}"
     assert quantity.to_milli(text) == quantity.to_milli(quantity.parse(text))
