@@ -52,6 +52,8 @@ HOMES = [
         "members/wire.py",
         "api/server.py",
     ),
+    ("label selectors as Go prints them", r"LabelSelectorRequirement\{\{", "core/selectors.py"),
+    ("who a user is, as UserInfo", r"\"groups\"\] = list\(", "catalog/kind.py"),
     ("files that only their owner reads", r"0o600", "core/files.py", "store/embedded.py"),
 ]
 

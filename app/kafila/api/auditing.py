@@ -19,7 +19,6 @@ from kafila.audit.events import (
     object_reference,
     source_addresses,
     user_agent,
-    user_info,
 )
 from kafila.audit.policy import (
     PANIC,
@@ -32,6 +31,7 @@ from kafila.audit.policy import (
 )
 from kafila.authorization import Attributes, Decision
 from kafila.authorization.attributes import Subject
+from kafila.catalog.kind import user_info
 from kafila.catalog.protobuf import codec
 from kafila.machinery import yaml
 from kafila.machinery.protobuf import decode_envelope

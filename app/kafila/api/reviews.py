@@ -8,11 +8,11 @@ import orjson
 
 from kafila.authentication.users import InvalidCredential
 from kafila.authorization import Attributes, Decision
-from kafila.catalog.kind import Kind
+from kafila.catalog.kind import Kind, user_info
 from kafila.core import errors
 from kafila.core.clock import rfc3339
 from kafila.core.values import Object
-from kafila.registry import Registry, User
+from kafila.registry import Registry
 from kafila.registry.decoding import decode_object
 from kafila.registry.prepare import OTHER_NAMESPACE
 from kafila.registry.unstored import track
@@ -100,7 +100,7 @@ async def _self_subject_rules(registry: Registry, kind: Kind, request: Request) 
 async def _self_subject(registry: Registry, kind: Kind, request: Request) -> Response:
     review = await _review(registry, kind, request)
     review["metadata"].setdefault("creationTimestamp", rfc3339())
-    return _answer(review, {"userInfo": _shown(request.user)})
+    return _answer(review, {"userInfo": user_info(request.user)})
 
 
 async def _token(registry: Registry, kind: Kind, request: Request) -> Response:
@@ -114,22 +114,12 @@ async def _token(registry: Registry, kind: Kind, request: Request) -> Response:
     assert request.authentication is not None
     try:
         known = await request.authentication.token(spec["token"], tuple(spec.get("audiences") or ()))
-        status |= {"authenticated": True, "user": _shown(known.user)}
+        status |= {"authenticated": True, "user": user_info(known.user)}
         if known.audiences:
             status["audiences"] = list(known.audiences)
     except InvalidCredential as error:
         status["error"] = str(error)
     return _answer(review, status)
-
-
-def _shown(known: User) -> Object:
-    """UserInfo."""
-    user: Object = {"username": known.name, "groups": list(known.groups)}
-    if known.uid:
-        user["uid"] = known.uid
-    if known.extra:
-        user["extra"] = {name: list(values) for name, values in known.extra}
-    return user
 
 
 HANDLERS: dict[tuple[str, str], Callable[[Registry, Kind, Request], Awaitable[Response]]] = {

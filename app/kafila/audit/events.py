@@ -10,7 +10,6 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from kafila.authorization import Attributes
-from kafila.authorization.attributes import Subject
 from kafila.core.clock import rfc3339
 from kafila.core.values import Object
 
@@ -57,12 +56,6 @@ def micro_time(epoch: float) -> str:
 
 def user_agent(text: str) -> str:
     return text if len(text) <= MOST_USER_AGENT else text[:MOST_USER_AGENT] + _SUFFIX
-
-
-def user_info(user: Subject) -> Object:
-    """As authentication.k8s.io/v1 UserInfo, without what is empty."""
-    extra = {name: list(values) for name, values in user.extra}
-    return _set(username=user.name, uid=user.uid, groups=list(user.groups), extra=extra)
 
 
 def object_reference(asked: Attributes) -> Object | None:

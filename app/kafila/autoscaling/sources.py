@@ -196,7 +196,7 @@ def _object(metric: AnyObject, answer: Any, context: _Context) -> Computed | Fai
         return _object_failed(str(error))
     if of_each:  # Karmada, as Kubernetes, names the object in neither of them
         shown = {"averageValue": _shown(proposal.usage)}
-        text = f"external metric {name}({_go_selector(identifier.get('selector'))})"
+        text = f"external metric {name}({selectors.printed(identifier.get('selector'))})"
         nobody = {"kind": "", "name": ""}
         status = {"metric": _identified(identifier), "current": shown, "describedObject": nobody}
     else:
@@ -234,19 +234,3 @@ def _identified(identifier: AnyObject) -> Object:
     if identifier.get("selector") is not None:
         found["selector"] = identifier["selector"]
     return found
-
-
-def _go_selector(selector: AnyObject | None) -> str:
-    """A ``metav1.LabelSelector`` as Go prints it."""
-    if selector is None:
-        return "nil"
-    labels = "".join(f"{key}: {value}," for key, value in sorted((selector.get("matchLabels") or {}).items()))
-    expressions = "".join(
-        f"LabelSelectorRequirement{{Key:{each.get('key', '')},Operator:{each.get('operator', '')},"
-        f"Values:[{' '.join(each.get('values') or ())}],}},"
-        for each in selector.get("matchExpressions") or ()
-    )
-    return (
-        f"&LabelSelector{{MatchLabels:map[string]string{{{labels}}},"
-        f"MatchExpressions:[]LabelSelectorRequirement{{{expressions}}},}}"
-    )

@@ -46,6 +46,18 @@ class Requester(Protocol):
     def extra(self) -> tuple[tuple[str, tuple[str, ...]], ...]: ...
 
 
+def user_info(user: Requester) -> Object:
+    """As ``UserInfo`` of authentication.k8s.io, without what is empty."""
+    found: Object = {"username": user.name}
+    if user.uid:
+        found["uid"] = user.uid
+    if user.groups:
+        found["groups"] = list(user.groups)
+    if user.extra:
+        found["extra"] = {name: list(values) for name, values in user.extra}
+    return found
+
+
 def _nothing(obj: Object) -> None:
     return None
 

@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from kafila.catalog.kind import Kind
+from kafila.catalog.kind import Kind, user_info
 from kafila.core.errors import StatusError, bad_request
 from kafila.core.values import Object
 
@@ -61,14 +61,7 @@ def request_of(call: Call, asked: Attributes) -> Object:
 
 def request_of_kind(target: Kind, asked: Attributes) -> Object:
     """``target``: as which kind the object is shown."""
-    kind, user = asked.kind, asked.user
-    who: Object = {"username": user.name}
-    if user.uid:
-        who["uid"] = user.uid
-    if user.groups:
-        who["groups"] = list(user.groups)
-    if user.extra:
-        who["extra"] = {name: list(values) for name, values in user.extra}
+    kind = asked.kind
     request: Object = {
         "kind": _kind(*shown_kind(target, asked.subresource)),
         "resource": _resource(target.group, target.version, target.plural),
@@ -85,7 +78,7 @@ def request_of_kind(target: Kind, asked: Attributes) -> Object:
         request["namespace"] = asked.namespace
     request |= {
         "operation": asked.operation,
-        "userInfo": who,
+        "userInfo": user_info(asked.user),
         "dryRun": asked.dry_run,
         "options": asked.options,
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kafila.catalog.kind import Requester
+from kafila.catalog.kind import Requester, user_info
 from kafila.core.clock import rfc3339
 from kafila.core.conditions import conditions_of
 from kafila.core.errors import FieldError
@@ -16,13 +16,7 @@ def sign_in(obj: Object, user: Requester) -> None:
     spec = obj.setdefault("spec", {})
     for field in ("username", "uid", "groups", "extra"):
         spec.pop(field, None)
-    spec["username"] = user.name
-    if user.uid:
-        spec["uid"] = user.uid
-    if user.groups:
-        spec["groups"] = list(user.groups)
-    if user.extra:
-        spec["extra"] = {name: list(values) for name, values in user.extra}
+    spec |= user_info(user)
 
 
 def only_conditions(new: Object, old: Object) -> None:

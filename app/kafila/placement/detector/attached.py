@@ -46,21 +46,7 @@ def _printed(dependency: Object) -> str:
         f"{field}:{dependency.get(key) or ''}"
         for field, key in (("APIVersion", "apiVersion"), ("Kind", "kind"), ("Namespace", "namespace"), ("Name", "name"))
     ]
-    selector = dependency.get("labelSelector")
-    return f"{{{' '.join(named)} LabelSelector:{'nil' if selector is None else _printed_selector(selector)}}}"
-
-
-def _printed_selector(selector: Object) -> str:
-    wanted = "".join(f"{key}: {value}," for key, value in sorted((selector.get("matchLabels") or {}).items()))
-    required = "".join(
-        f"LabelSelectorRequirement{{Key:{each.get('key') or ''},Operator:{each.get('operator') or ''},"
-        f"Values:[{' '.join(each.get('values') or ())}],}},"
-        for each in selector.get("matchExpressions") or ()
-    )
-    return (
-        f"&LabelSelector{{MatchLabels:map[string]string{{{wanted}}},"
-        f"MatchExpressions:[]LabelSelectorRequirement{{{required}}},}}"
-    )
+    return f"{{{' '.join(named)} LabelSelector:{selectors.printed(dependency.get('labelSelector'))}}}"
 
 
 def with_dependencies(parent: Binding, dependencies: Sequence[Object] | None) -> Binding:

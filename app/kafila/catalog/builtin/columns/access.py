@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from kafila.core import selectors
 from kafila.core.clock import human_duration
 from kafila.core.conditions import conditions_of, find
 from kafila.core.values import Object
@@ -87,22 +88,8 @@ def policy_binding(obj: Object, now: float) -> list[Any]:
     if reference.get("name"):
         shown = f"{reference.get('namespace') or '*'}/{reference['name']}"
     elif reference.get("selector") is not None:
-        shown = _go_selector(reference["selector"])
+        shown = selectors.printed(reference["selector"])
     return [name_of(obj), spec.get("policyName") or "", shown, age(obj, now)]
-
-
-def _go_selector(selector: Object) -> str:
-    """A selector as Go's generated String method prints it, which is what these columns show."""
-    labels = "".join(f"{key}: {value}," for key, value in sorted((selector.get("matchLabels") or {}).items()))
-    expressions = "".join(
-        f"LabelSelectorRequirement{{Key:{one.get('key') or ''},Operator:{one.get('operator') or ''},"
-        f"Values:[{' '.join(one.get('values') or ())}],}},"
-        for one in selector.get("matchExpressions") or ()
-    )
-    return (
-        f"&LabelSelector{{MatchLabels:map[string]string{{{labels}}},"
-        f"MatchExpressions:[]LabelSelectorRequirement{{{expressions}}},}}"
-    )
 
 
 def flow_schema_rank(obj: Object) -> tuple[int, str]:

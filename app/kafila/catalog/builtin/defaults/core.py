@@ -6,17 +6,11 @@ import base64
 
 from kafila.core.values import Object
 
+from .common import part_of
 from .pods import _OLD_SOURCES, default_claim_spec, default_fields, round_up
 
 _NAME_LABEL = "kubernetes.io/metadata.name"
 _PLURAL_TYPES = ("NodePort", "LoadBalancer", "ClusterIP")
-
-
-def _part(obj: Object, field: str) -> Object:
-    part = obj.get(field)
-    if part is None:
-        part = obj[field] = {}
-    return part
 
 
 def externally_accessible(spec: Object) -> bool:
@@ -26,7 +20,7 @@ def externally_accessible(spec: Object) -> bool:
 
 
 def default_service(obj: Object) -> None:
-    spec = _part(obj, "spec")
+    spec = part_of(obj, "spec")
     affinity = spec.get("sessionAffinity")
     if not affinity:
         affinity = spec["sessionAffinity"] = "None"
@@ -63,7 +57,7 @@ def default_secret(obj: Object) -> None:
             obj["data"][key] = ""
     texts = obj.pop("stringData", None)
     if texts:  # write-only: it ends up in data, over what is there
-        data = _part(obj, "data")
+        data = part_of(obj, "data")
         for key, text in texts.items():
             data[key] = base64.b64encode((text or "").encode("utf-8", "surrogatepass")).decode()
 
@@ -74,14 +68,11 @@ def default_config_map(obj: Object) -> None:
 
 
 def default_namespace(obj: Object) -> None:
-    metadata = _part(obj, "metadata")
+    metadata = part_of(obj, "metadata")
     name = metadata.get("name")
     if name:
-        labels = metadata.get("labels")
-        if labels is None:
-            labels = metadata["labels"] = {}
-        labels[_NAME_LABEL] = name
-    status = _part(obj, "status")
+        part_of(metadata, "labels")[_NAME_LABEL] = name
+    status = part_of(obj, "status")
     if not status.get("phase"):
         status["phase"] = "Active"
 
@@ -94,10 +85,10 @@ _PV_SOURCES: dict[str, Object] = {
 
 
 def default_persistent_volume(obj: Object) -> None:
-    status = _part(obj, "status")
+    status = part_of(obj, "status")
     if not status.get("phase"):
         status["phase"] = "Pending"
-    spec = _part(obj, "spec")
+    spec = part_of(obj, "spec")
     if not spec.get("persistentVolumeReclaimPolicy"):
         spec["persistentVolumeReclaimPolicy"] = "Retain"
     if spec.get("volumeMode") is None:
@@ -111,13 +102,13 @@ def default_persistent_volume(obj: Object) -> None:
 
 
 def default_persistent_volume_claim(obj: Object) -> None:
-    status = _part(obj, "status")
+    status = part_of(obj, "status")
     if not status.get("phase"):
         status["phase"] = "Pending"
     for field in ("capacity", "allocatedResources"):
         if status.get(field):
             round_up(status[field])
-    default_claim_spec(_part(obj, "spec"))
+    default_claim_spec(part_of(obj, "spec"))
 
 
 def default_endpoints(obj: Object) -> None:
@@ -133,7 +124,7 @@ def default_node(obj: Object) -> None:
         spec["podCIDRs"] = [spec["podCIDR"], *(spec.get("podCIDRs") or ())[1:]]
     elif spec.get("podCIDRs") and spec["podCIDRs"][0]:
         spec["podCIDR"] = spec["podCIDRs"][0]
-    status = _part(obj, "status")
+    status = part_of(obj, "status")
     if status.get("allocatable") is None and status.get("capacity") is not None:
         status["allocatable"] = dict(status["capacity"])
     for field in ("capacity", "allocatable"):

@@ -7,27 +7,16 @@ from typing import Any
 from kafila.core.clock import rfc3339
 from kafila.core.values import Object, copy_json
 
+from .common import fill, part_of
+
 _RBAC = "rbac.authorization.k8s.io"
-
-
-def _spec(obj: Object) -> Object:
-    spec = obj.get("spec")
-    if spec is None:
-        spec = obj["spec"] = {}
-    return spec
-
-
-def _fill(target: Object, **values: Any) -> None:
-    for field, value in values.items():
-        if target.get(field) is None:
-            target[field] = copy_json(value)
 
 
 # -- networking ------------------------------------------------------------------------------------------------------------
 
 
 def default_network_policy(obj: Object) -> None:
-    spec = _spec(obj)
+    spec = part_of(obj, "spec")
     for direction in ("ingress", "egress"):
         for rule in spec.get(direction) or ():
             for port in rule.get("ports") or ():
@@ -45,19 +34,19 @@ def default_ingress_class(obj: Object) -> None:
 
 def default_endpoint_slice(obj: Object) -> None:
     for port in obj.get("ports") or ():
-        _fill(port, name="", protocol="TCP")
+        fill(port, name="", protocol="TCP")
 
 
 # -- storage ---------------------------------------------------------------------------------------------------------------
 
 
 def default_storage_class(obj: Object) -> None:
-    _fill(obj, reclaimPolicy="Delete", volumeBindingMode="Immediate")
+    fill(obj, reclaimPolicy="Delete", volumeBindingMode="Immediate")
 
 
 def default_csi_driver(obj: Object) -> None:
-    spec = _spec(obj)
-    _fill(
+    spec = part_of(obj, "spec")
+    fill(
         spec,
         attachRequired=True,
         podInfoOnMount=False,
@@ -74,8 +63,8 @@ def default_csi_driver(obj: Object) -> None:
 
 
 def default_hpa_v1(obj: Object) -> None:
-    spec = _spec(obj)
-    _fill(spec, minReplicas=1)
+    spec = part_of(obj, "spec")
+    fill(spec, minReplicas=1)
     # Kubernetes does this while converting: a v1 HPA without any metric means 80 % of the requested CPU
     annotations = (obj.get("metadata") or {}).get("annotations") or {}
     if (
@@ -97,23 +86,19 @@ _SCALE_DOWN: Object = {"selectPolicy": "Max", "policies": [{"type": "Percent", "
 
 
 def default_hpa_v2(obj: Object) -> None:
-    spec = _spec(obj)
-    _fill(spec, minReplicas=1)
+    spec = part_of(obj, "spec")
+    fill(spec, minReplicas=1)
     if not spec.get("metrics"):
         target = {"type": "Utilization", "averageUtilization": 80}
         spec["metrics"] = [{"type": "Resource", "resource": {"name": "cpu", "target": target}}]
     behavior = spec.get("behavior")
     if behavior is not None:
         for field, rules in (("scaleUp", _SCALE_UP), ("scaleDown", _SCALE_DOWN)):
-            given = behavior.get(field)
-            behavior[field] = given = {} if given is None else given
-            for name, value in rules.items():
-                if given.get(name) is None:
-                    given[name] = copy_json(value)
+            fill(part_of(behavior, field), **copy_json(rules))
 
 
 def default_priority_class(obj: Object) -> None:
-    _fill(obj, preemptionPolicy="PreemptLowerPriority")
+    fill(obj, preemptionPolicy="PreemptLowerPriority")
 
 
 # -- authorization ---------------------------------------------------------------------------------------------------------
@@ -129,14 +114,14 @@ def default_role_binding(obj: Object) -> None:
 
 
 def default_token_request(obj: Object) -> None:
-    _fill(_spec(obj), expirationSeconds=3600)
+    fill(part_of(obj, "spec"), expirationSeconds=3600)
 
 
 # -- flow control ----------------------------------------------------------------------------------------------------------
 
 
 def default_flow_schema(obj: Object) -> None:
-    spec = _spec(obj)
+    spec = part_of(obj, "spec")
     if not spec.get("matchingPrecedence"):
         spec["matchingPrecedence"] = 1000
 
@@ -145,9 +130,9 @@ def default_priority_level(obj: Object) -> None:
     spec = obj.get("spec") or {}
     exempt, limited = spec.get("exempt"), spec.get("limited")
     if exempt is not None:
-        _fill(exempt, nominalConcurrencyShares=0, lendablePercent=0)
+        fill(exempt, nominalConcurrencyShares=0, lendablePercent=0)
     if limited is not None:
-        _fill(limited, nominalConcurrencyShares=30, lendablePercent=0)
+        fill(limited, nominalConcurrencyShares=30, lendablePercent=0)
         queuing = (limited.get("limitResponse") or {}).get("queuing")
         if queuing is not None:
             for field, value in (("handSize", 8), ("queues", 64), ("queueLengthLimit", 50)):
@@ -166,7 +151,7 @@ def _default_rules(rules: list[Object] | None) -> None:
 
 def _default_webhooks(obj: Object, **more: Any) -> None:
     for webhook in obj.get("webhooks") or ():
-        _fill(
+        fill(
             webhook,
             failurePolicy="Fail",
             matchPolicy="Equivalent",
@@ -191,14 +176,14 @@ def default_mutating_webhooks(obj: Object) -> None:
 
 def _default_match_resources(match: Object | None) -> None:
     if match is not None:
-        _fill(match, matchPolicy="Equivalent", namespaceSelector={}, objectSelector={})
+        fill(match, matchPolicy="Equivalent", namespaceSelector={}, objectSelector={})
         _default_rules(match.get("resourceRules"))
         _default_rules(match.get("excludeResourceRules"))
 
 
 def default_admission_policy(obj: Object) -> None:
-    spec = _spec(obj)
-    _fill(spec, failurePolicy="Fail")
+    spec = part_of(obj, "spec")
+    fill(spec, failurePolicy="Fail")
     _default_match_resources(spec.get("matchConstraints"))
 
 
@@ -207,10 +192,8 @@ def default_admission_policy_binding(obj: Object) -> None:
 
 
 def default_crd(obj: Object) -> None:
-    spec = _spec(obj)
-    names = spec.get("names")
-    if names is None:
-        names = spec["names"] = {}
+    spec = part_of(obj, "spec")
+    names = part_of(spec, "names")
     kind = names.get("kind") or ""
     if not names.get("singular") and kind:
         names["singular"] = kind.lower()

@@ -8,6 +8,8 @@ from typing import Any
 from kafila.core import quantity
 from kafila.core.values import Object
 
+from .common import part_of
+
 _MODE = 0o644
 _PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
 _HOOKS = ("postStart", "preStop")
@@ -43,10 +45,7 @@ def pull_policy(image: str) -> str:
 
 def default_pod_template(template: Object | None) -> None:
     if template is not None:
-        spec = template.get("spec")
-        if spec is None:
-            spec = template["spec"] = {}
-        default_pod_spec(spec)
+        default_pod_spec(part_of(template, "spec"))
 
 
 def default_pod_spec(spec: Object) -> None:
@@ -157,10 +156,7 @@ def default_volume(volume: Object) -> None:
         image["pullPolicy"] = pull_policy(image.get("reference") or "")
     ephemeral = volume.get("ephemeral")
     if ephemeral and ephemeral.get("volumeClaimTemplate"):
-        template = ephemeral["volumeClaimTemplate"]
-        if template.get("spec") is None:
-            template["spec"] = {}
-        default_claim_spec(template["spec"])
+        default_claim_spec(part_of(ephemeral["volumeClaimTemplate"], "spec"))
     for field, fixed in _OLD_SOURCES.items():
         source = volume.get(field)
         if source is not None:
@@ -222,9 +218,7 @@ def round_up(amounts: dict[str, Any]) -> None:
 
 
 def default_pod(pod: Object) -> None:
-    spec = pod.get("spec")
-    if spec is None:
-        spec = pod["spec"] = {}
+    spec = part_of(pod, "spec")
     default_pod_spec(spec)
     if spec.get("enableServiceLinks") is None:
         spec["enableServiceLinks"] = True

@@ -6,100 +6,73 @@ from typing import Any
 
 from kafila.core.values import Object
 
+from .common import fill, part_of
 from .pods import default_claim_spec, default_pod_template
 
 MAX_INT32 = 2**31 - 1
-
-
-def _spec(obj: Object) -> Object:
-    spec = obj.get("spec")
-    if spec is None:
-        spec = obj["spec"] = {}
-    return spec
-
-
-def _default_scalars(spec: Object, **values: Any) -> None:
-    for field, value in values.items():
-        if spec.get(field) is None:
-            spec[field] = value
-
-
-def _strategy(spec: Object, field: str) -> Object:
-    strategy = spec.get(field)
-    if strategy is None:
-        strategy = spec[field] = {}
-    return strategy
 
 
 def _default_rolling_update(strategy: Object, **scalars: Any) -> None:
     if not strategy.get("type"):
         strategy["type"] = "RollingUpdate"
     if strategy["type"] == "RollingUpdate":
-        rolling = strategy.get("rollingUpdate")
-        if rolling is None:
-            rolling = strategy["rollingUpdate"] = {}
-        _default_scalars(rolling, **scalars)
+        fill(part_of(strategy, "rollingUpdate"), **scalars)
 
 
 def default_deployment(obj: Object) -> None:
-    spec = _spec(obj)
+    spec = part_of(obj, "spec")
     default_pod_template(spec.get("template"))
-    _default_scalars(spec, replicas=1, revisionHistoryLimit=10, progressDeadlineSeconds=600)
-    _default_rolling_update(_strategy(spec, "strategy"), maxUnavailable="25%", maxSurge="25%")
+    fill(spec, replicas=1, revisionHistoryLimit=10, progressDeadlineSeconds=600)
+    _default_rolling_update(part_of(spec, "strategy"), maxUnavailable="25%", maxSurge="25%")
 
 
 def default_daemon_set(obj: Object) -> None:
     metadata = obj.setdefault("metadata", {})
     annotations = metadata["annotations"] = metadata.get("annotations") or {}
     annotations.setdefault("deprecated.daemonset.template.generation", "0")  # whoever writes it owns this annotation
-    spec = _spec(obj)
+    spec = part_of(obj, "spec")
     default_pod_template(spec.get("template"))
-    _default_rolling_update(_strategy(spec, "updateStrategy"), maxUnavailable=1, maxSurge=0)
-    _default_scalars(spec, revisionHistoryLimit=10)
+    _default_rolling_update(part_of(spec, "updateStrategy"), maxUnavailable=1, maxSurge=0)
+    fill(spec, revisionHistoryLimit=10)
 
 
 def default_stateful_set(obj: Object) -> None:
-    spec = _spec(obj)
+    spec = part_of(obj, "spec")
     default_pod_template(spec.get("template"))
     if not spec.get("podManagementPolicy"):
         spec["podManagementPolicy"] = "OrderedReady"
-    strategy = _strategy(spec, "updateStrategy")
+    strategy = part_of(spec, "updateStrategy")
     if not strategy.get("type"):
         strategy["type"] = "RollingUpdate"
-        if strategy.get("rollingUpdate") is None:
-            strategy["rollingUpdate"] = {}
+        part_of(strategy, "rollingUpdate")
     rolling = strategy.get("rollingUpdate")
     if strategy["type"] == "RollingUpdate" and rolling is not None and rolling.get("partition") is None:
         rolling["partition"] = 0
-    retention = _strategy(spec, "persistentVolumeClaimRetentionPolicy")
+    retention = part_of(spec, "persistentVolumeClaimRetentionPolicy")
     for field in ("whenDeleted", "whenScaled"):
         if not retention.get(field):
             retention[field] = "Retain"
-    _default_scalars(spec, replicas=1, revisionHistoryLimit=10)
+    fill(spec, replicas=1, revisionHistoryLimit=10)
     for claim in spec.get("volumeClaimTemplates") or ():
         claim.setdefault("kind", "PersistentVolumeClaim")
         claim.setdefault("apiVersion", "v1")
-        if claim.get("spec") is None:
-            claim["spec"] = {}
-        default_claim_spec(claim["spec"])
-        status = claim.get("status")
-        if status is None:
-            status = claim["status"] = {}
+        default_claim_spec(part_of(claim, "spec"))
+        status = part_of(claim, "status")
         if not status.get("phase"):
             status["phase"] = "Pending"
 
 
 def default_replica_set(obj: Object) -> None:
-    spec = _spec(obj)
+    spec = part_of(obj, "spec")
     default_pod_template(spec.get("template"))
-    _default_scalars(spec, replicas=1)
+    fill(spec, replicas=1)
 
 
 def default_replication_controller(obj: Object) -> None:
-    spec = _spec(obj)
+    spec = part_of(obj, "spec")
     template = spec.get("template")
     default_pod_template(template)
-    _default_scalars(spec, replicas=1)
+    fill(spec, replicas=1)
     labels = ((template or {}).get("metadata") or {}).get("labels")
     if labels:
         if not spec.get("selector"):
@@ -130,11 +103,11 @@ def default_job_spec(spec: Object) -> None:
 
 
 def default_job(obj: Object) -> None:
-    spec = _spec(obj)
+    spec = part_of(obj, "spec")
     default_job_spec(spec)
     if spec.get("completions") is None and spec.get("parallelism") is None:
         spec["completions"] = 1
-    _default_scalars(
+    fill(
         spec,
         parallelism=1,
         backoffLimit=6 if spec.get("backoffLimitPerIndex") is None else MAX_INT32,
@@ -149,7 +122,7 @@ def default_job(obj: Object) -> None:
 
 
 def default_cron_job(obj: Object) -> None:
-    spec = _spec(obj)
+    spec = part_of(obj, "spec")
     template = spec.get("jobTemplate")
     if template is not None:
         inner = template.get("spec")
@@ -157,4 +130,4 @@ def default_cron_job(obj: Object) -> None:
             default_job_spec(inner)
     if not spec.get("concurrencyPolicy"):
         spec["concurrencyPolicy"] = "Allow"
-    _default_scalars(spec, suspend=False, successfulJobsHistoryLimit=3, failedJobsHistoryLimit=1)
+    fill(spec, suspend=False, successfulJobsHistoryLimit=3, failedJobsHistoryLimit=1)
