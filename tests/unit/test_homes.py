@@ -54,6 +54,12 @@ HOMES = [
     ),
     ("label selectors as Go prints them", r"LabelSelectorRequirement\{\{", "core/selectors.py"),
     ("who a user is, as UserInfo", r"\"groups\"\] = list\(", "catalog/kind.py"),
+    ("tasks that are cancelled and waited for", r"\.cancel\(\)\n *await asyncio\.gather", "telemetry/tasks.py"),
+    (
+        "that nothing is to be done where an object is not there",
+        r"if not error\.is_not_found:\n *raise",
+        "api/tunnels.py",
+    ),
     ("files that only their owner reads", r"0o600", "core/files.py", "store/embedded.py"),
 ]
 

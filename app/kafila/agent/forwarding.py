@@ -23,6 +23,7 @@ from kafila.members.transport import Unreachable
 from kafila.reconcile.karmada.event_sources import source_of
 from kafila.registry import Options
 from kafila.registry.context import DeleteOptions
+from kafila.telemetry.tasks import cancelled
 from kafila.watch import Cache
 
 log = structlog.get_logger(__name__)
@@ -100,9 +101,7 @@ class RemoteRecorder:
         self._task = asyncio.create_task(self._write())
 
     async def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await cancelled(self._task)
 
     def event(self, obj: AnyObject, event_type: str, reason: str, message: str, source: str = "") -> None:
         metadata = obj["metadata"]

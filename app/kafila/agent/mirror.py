@@ -16,6 +16,7 @@ from kafila.members.informer import Change, Informer
 from kafila.registry.codec import encode_body, stored_form
 from kafila.store.interface import Transaction, Write
 from kafila.store.memory import MemoryDatabase, MemoryStore
+from kafila.telemetry.tasks import cancelled
 from kafila.watch import Cache
 
 log = structlog.get_logger(__name__)
@@ -76,9 +77,7 @@ class Mirror:
         await self._writer
 
     async def stop(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await cancelled(*self._tasks)
         await self._store.close()
 
     def _informer(self, client: MemberClient, catalog: Catalog, wanted: Followed) -> Informer:

@@ -27,6 +27,7 @@ from kafila.members.tunnel.streams import Tunnel
 from kafila.members.tunnel.websocket import GOING_AWAY, REPLACED, Closed
 from kafila.members.upgraded import Upgraded
 from kafila.members.wire import joined
+from kafila.telemetry.tasks import cancelled
 
 log = structlog.get_logger(__name__)
 CONNECTED: Final = Gauge("kafila_agent_tunnel_connected", "Whether the tunnel to the control plane is open.")
@@ -116,10 +117,7 @@ class TunnelKeeper:
         finally:
             CONNECTED.set(0)
             tunnel.end(GOING_AWAY, "the agent stops")
-            keeping.cancel()
-            for task in self._dialling:
-                task.cancel()
-            await asyncio.gather(keeping, *self._dialling, return_exceptions=True)
+            await cancelled(keeping, *self._dialling)
 
     # -- streams -------------------------------------------------------------------------------------------------------
 

@@ -24,6 +24,7 @@ from kafila.metricsadapter.values import ALL_OBJECTS, CUSTOM, EXTERNAL, RESOURCE
 from kafila.registry import Registry
 from kafila.registry.reading import ListOptions
 from kafila.registry.threads import in_thread
+from kafila.telemetry.tasks import cancelled
 
 from .negotiation import Accepted, accepted, without
 from .objects import accept_of, check_form, list_options
@@ -63,9 +64,7 @@ class MemberMetricsAPI:
         self._discovered: dict[str, tuple[float, list[tuple[str, bool]]]] = {}
 
     async def close(self) -> None:
-        for task in self._under_way.values():
-            task.cancel()
-        await asyncio.gather(*self._under_way.values(), return_exceptions=True)
+        await cancelled(*self._under_way.values())
         await self._members.close()
 
     def serves(self, target: Target) -> bool:

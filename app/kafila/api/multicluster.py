@@ -27,6 +27,7 @@ from kafila.search.selection import resource_of
 from kafila.search.versions import Continue, encode, parse, parse_continue
 from kafila.store.interface import StoreUnavailable
 from kafila.store.search import FIRST, PAGE, CachedObject, CachedResource, Place, SearchCache
+from kafila.telemetry.tasks import cancelled
 from kafila.watch import Entry
 
 from . import tables
@@ -200,8 +201,7 @@ class Listing:
                 coming = asyncio.ensure_future(anext(source, None))
                 yield rows
         finally:
-            coming.cancel()
-            await asyncio.gather(coming, return_exceptions=True)
+            await cancelled(coming)
             await source.aclose()
 
     async def _pages(self) -> AsyncGenerator[list[CachedObject], None]:

@@ -34,6 +34,7 @@ from kafila.members.transport import Unreachable, UnusableAnswer
 from kafila.members.wire import joined, lines
 from kafila.search.versions import encode, parse
 from kafila.settings.answers import AnswerLimits
+from kafila.telemetry.tasks import cancelled
 
 from .bodies import Receive
 from .member_lists import content_of, is_table, marked, with_column
@@ -157,9 +158,7 @@ class _Watch:
             timeout = timeout_of(self._request)
             done, _ = await asyncio.wait(tasks, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await cancelled(*tasks)
         for task in done:
             failure = task.exception()
             if isinstance(failure, _Stopped):

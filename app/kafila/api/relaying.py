@@ -17,6 +17,7 @@ from kafila.core.errors import StatusError
 from kafila.members.proxy import SWITCHED, Answer, Connections, location_of
 from kafila.members.transport import Unreachable, UnusableAnswer
 from kafila.members.upgraded import Upgraded
+from kafila.telemetry.tasks import cancelled
 
 from .bodies import Disconnected, Receive
 from .request import Request
@@ -34,10 +35,7 @@ class Relay:
 
     async def close(self) -> None:
         """Breaks off everything that is under way."""
-        exchanges = list(self._exchanges)
-        for exchange in exchanges:
-            exchange.cancel()
-        await asyncio.gather(*exchanges, return_exceptions=True)
+        await cancelled(*self._exchanges)
 
     async def serve(
         self,
@@ -70,9 +68,7 @@ class Relay:
             exchange.result()
         finally:
             self._exchanges.discard(exchange)
-            for task in (exchange, watchman):
-                task.cancel()
-            await asyncio.gather(exchange, watchman, return_exceptions=True)
+            await cancelled(exchange, watchman)
 
     async def _exchange(
         self,

@@ -35,6 +35,7 @@ from kafila.registry import Options, Registry, User
 from kafila.registry.codec import decode_entry
 from kafila.registry.context import DeleteOptions
 from kafila.store.interface import StoreUnavailable
+from kafila.telemetry.tasks import cancelled
 from kafila.watch import Entry, Event
 
 from .request import Request
@@ -149,9 +150,7 @@ class TunnelEndpoint:
                 if name not in self._open:
                     with contextlib.suppress(KeyError):
                         LATENCY.remove(name)
-                for each in keeping:
-                    each.cancel()
-                await asyncio.gather(*keeping, return_exceptions=True)
+                await cancelled(*keeping)
                 try:
                     await self._withdraw(name, session)
                 finally:

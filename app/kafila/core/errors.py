@@ -200,6 +200,17 @@ class StatusError(Exception):
         return self.reason == "AlreadyExists"
 
 
+@final
+class ignoring_not_found:
+    """Ends the block where an object is not there, which is what was to become of it or needs no change any more."""
+
+    def __enter__(self) -> None:
+        return
+
+    def __exit__(self, kind: object, error: BaseException | None, where: object) -> bool:
+        return isinstance(error, StatusError) and error.is_not_found
+
+
 def _details(group: str, resource: str, name: str = "", **more: Any) -> dict[str, Any]:
     out: dict[str, Any] = {}
     if name:

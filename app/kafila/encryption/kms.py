@@ -19,6 +19,7 @@ import structlog
 
 from kafila.core.clock import rfc3339
 from kafila.store.sealing import MARK, CannotOpen, CannotSeal
+from kafila.telemetry.tasks import cancelled
 
 from . import metrics, wire
 from .ciphers import open_gcm, seal_gcm
@@ -91,9 +92,7 @@ class KMS:
         self._task = asyncio.create_task(self._run(), name=f"kms-{self.name}")
 
     async def close(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await cancelled(self._task)
         if self._calls is not None:
             self._calls.close()
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
-from kafila.core.errors import StatusError
+from kafila.core.errors import ignoring_not_found
 from kafila.core.values import Object
 from kafila.members.client import APPLY_PATCH, MemberClient, resource_path
 
@@ -39,13 +39,10 @@ async def apply(host: MemberClient, obj: Object, dry_run: bool = False) -> Objec
 
 async def delete(host: MemberClient, path: str, uid: str = "") -> bool:
     """Whether it was there."""
-    try:
+    with ignoring_not_found():
         await host.delete(path, uid=uid, propagation="Background")
-    except StatusError as error:
-        if error.is_not_found:
-            return False
-        raise
-    return True
+        return True
+    return False
 
 
 async def check_not_helms(host: MemberClient, namespace: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Final
 
-from kafila.core.errors import StatusError
+from kafila.core.errors import ignoring_not_found
 from kafila.core.values import Object
 from kafila.members.client import MemberClient, resource_path
 
@@ -73,13 +73,9 @@ async def installed(host: MemberClient, namespace: str) -> list[Object]:
     query = {"labelSelector": f"{MANAGED_BY}={MANAGER}"}
     found: list[Object] = []
     for kind in reversed(RESOURCES):
-        try:
+        with ignoring_not_found():  # of a kind that is not served there
             items, _ = await host.list(resource_path(_GROUPS[kind], RESOURCES[kind], namespace), query=query)
-        except StatusError as error:
-            if error.is_not_found:  # of a kind that is not served there
-                continue
-            raise
-        found += items
+            found += items
     return found
 
 

@@ -13,6 +13,7 @@ from kafila.core.printable import one_line
 from kafila.core.resources import gvk_of, split_api_version
 from kafila.core.values import Object
 from kafila.placement.work.member_object import is_managed
+from kafila.telemetry.tasks import cancelled
 
 from .accounts import IMPERSONATOR, RBAC, SYSTEM_LABELS, Print, role_name, service_account_name
 from .client import MemberClient, resource_path
@@ -117,9 +118,7 @@ async def look_for(member: MemberClient, copies: Sequence[Object], account: Acco
     except TimeoutError:
         account.unknown = len(copies) - (len(account.removed) + len(account.stays) - before)
     finally:
-        for task in looking:
-            task.cancel()
-        await asyncio.gather(*looking, return_exceptions=True)
+        await cancelled(*looking)
 
 
 def _held(obj: Object) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import Final
 
-from kafila.core.errors import StatusError
+from kafila.core.errors import ignoring_not_found
 from kafila.core.resources import GroupVersionKind, gvk_of, split_api_version
 from kafila.core.values import AnyObject, Object
 from kafila.placement import constants
@@ -179,8 +179,5 @@ async def _put(member: MemberClient, collection: str, manifest: Object) -> None:
         return
     changes = {part: manifest[part] for part in ("rules", "subjects") if manifest.get(part) != current.get(part)}
     metadata = {part: manifest["metadata"].get(part) or {} for part in ("labels", "annotations")}
-    try:
+    with ignoring_not_found():
         await member.patch(path, {"metadata": metadata, **changes})
-    except StatusError as error:
-        if not error.is_not_found:
-            raise

@@ -22,6 +22,8 @@ import aiohttp
 from prometheus_client import Counter
 from yarl import URL
 
+from kafila.telemetry.tasks import cancelled
+
 from .dialing import DialedConnector, Dialer, NotDialed, by_proxy, watch
 from .wire import Answers, arriving, check_status, inflated, joined, reason, unanswered
 from .wire import TooLong as TooLong
@@ -288,9 +290,7 @@ class ASGITransport:
         return response
 
     async def close(self) -> None:
-        for task in list(self._running):
-            task.cancel()
-        await asyncio.gather(*self._running, return_exceptions=True)
+        await cancelled(*self._running)
 
 
 @final
@@ -350,5 +350,4 @@ class _ASGIResponse:
 
     async def close(self) -> None:
         self._gone.set()
-        self.task.cancel()
-        await asyncio.gather(self.task, return_exceptions=True)
+        await cancelled(self.task)

@@ -13,7 +13,7 @@ from typing import Final, final
 
 from kafila.core.cluster_conditions import HEARTBEAT
 from kafila.core.conditions import find
-from kafila.core.errors import StatusError
+from kafila.core.errors import StatusError, ignoring_not_found
 from kafila.core.printable import one_line
 from kafila.core.values import Object
 from kafila.placement import constants
@@ -198,11 +198,8 @@ async def _secrets(control_plane: MemberClient, name: str, namespace: str) -> li
 async def _drop_secrets(control_plane: MemberClient, name: str, namespace: str) -> None:
     """Of a Cluster that is gone they go by themselves, if they are its own; credentials must not stay in any case."""
     for path in await _secrets(control_plane, name, namespace):
-        try:
+        with ignoring_not_found():
             await control_plane.delete(path)
-        except StatusError as error:
-            if not error.is_not_found:
-                raise
 
 
 def not_ready(cluster: Object) -> str:

@@ -22,6 +22,7 @@ from kafila.core.rates import TokenBucket
 from kafila.core.values import AnyObject, Object
 from kafila.registry import Options, Registry
 from kafila.registry.context import Change
+from kafila.telemetry.tasks import cancelled
 
 log = structlog.get_logger(__name__)
 SIMILAR = 10
@@ -127,9 +128,7 @@ class Recorder:
         self._task = asyncio.create_task(self._write_pending())
 
     async def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await cancelled(self._task)
 
     async def settled(self, seconds: float) -> None:
         """Returns when what was recorded so far is written, or after ``seconds``."""

@@ -22,6 +22,7 @@ import structlog
 
 from kafila.core.rates import exponential
 from kafila.registry.collecting import working
+from kafila.telemetry.tasks import cancelled
 
 from .effort import Effort
 from .low_priority import LowPriorityTurns, low_priority_turns
@@ -146,9 +147,7 @@ class WorkQueue(Generic[K]):
             assert self._turns is not None
             self._turns.withdraw(self._take_turn)
             self._asked = False
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await cancelled(*self._tasks)
         self._later.clear()
         for line in (self._ready, self._background):
             line.clear()

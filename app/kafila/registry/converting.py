@@ -25,6 +25,7 @@ from kafila.core.names import new_uid
 from kafila.core.values import Object, fitted
 from kafila.machinery import conversionreview
 from kafila.machinery.conversionreview import ConversionFailed
+from kafila.telemetry.tasks import cancelled
 from kafila.watch import Entry
 from kafila.webhooks import Callers, CallFailed, metrics
 
@@ -65,9 +66,7 @@ class Converting:
                 kind.converter = self
 
     async def close(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await cancelled(*self._tasks)
 
     # -- reading -------------------------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ import structlog
 
 from kafila.catalog.kind import Kind
 from kafila.core.clock import rfc3339
-from kafila.core.errors import StatusError
+from kafila.core.errors import StatusError, ignoring_not_found
 from kafila.core.quoting import quoted
 from kafila.core.values import Object
 from kafila.flowcontrol.bootstrap import API_VERSION, WANTED, is_left_over, revised
@@ -91,11 +91,8 @@ async def write_dangling(registry: Registry, name: str) -> None:
         "metadata": {"name": name},
         "status": {"conditions": [condition]},
     }
-    try:
+    with ignoring_not_found():
         await registry.patch(kind, "", name, Patch("apply", document), CONSUMER, "status")
-    except StatusError as error:
-        if not error.is_not_found:
-            raise
 
 
 def dangling_condition(level: str, found: bool) -> Object:

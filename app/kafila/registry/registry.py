@@ -197,11 +197,8 @@ class Registry:
         if patch.type != "apply" or subresource:
             return await self._change(kind, namespace, name, patched, options, subresource), False
         for _ in range(CONFLICT_RETRIES + 1):  # others may create and delete it meanwhile
-            try:
+            with errors.ignoring_not_found():
                 return await self._change(kind, namespace, name, patched, options, subresource), False
-            except errors.StatusError as error:
-                if not error.is_not_found:
-                    raise
             if options.before_create is not None:
                 await options.before_create()
             made = partial(patching.new_from_apply, kind, namespace, name, patch, options)
@@ -303,11 +300,8 @@ class Registry:
         options = replace(options, collection=True)
 
         async def one(entry: Entry) -> None:
-            try:
+            with errors.ignoring_not_found():
                 await self.delete(kind, entry.key.namespace, entry.key.name, options, entry)
-            except errors.StatusError as error:
-                if not error.is_not_found:
-                    raise
 
         for start in range(0, len(entries), 500):
             await asyncio.gather(*(one(entry) for entry in entries[start : start + 500]))

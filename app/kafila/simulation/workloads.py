@@ -10,7 +10,7 @@ from typing import final
 
 from kafila.core.clock import rfc3339
 from kafila.core.conditions import conditions_of, find
-from kafila.core.errors import StatusError
+from kafila.core.errors import ignoring_not_found
 from kafila.core.names import generate_name
 from kafila.core.resources import Key
 from kafila.core.values import Object
@@ -61,11 +61,8 @@ class WorkloadSimulator:
 
     async def _end_pod(self, key: Key) -> None:
         """A kubelet's last word: the containers have ended."""
-        try:
+        with ignoring_not_found():
             await self._registry.delete(self._pods, key.namespace, key.name, DeleteOptions(grace_period=0))
-        except StatusError as error:
-            if not error.is_not_found:
-                raise
 
     async def _reconcile(self, key: Key) -> None:
         entry = self._registry.cache.get(*key)

@@ -16,6 +16,7 @@ import asyncpg
 import structlog
 
 from kafila.core.resources import Key
+from kafila.telemetry.tasks import cancelled
 
 from . import batch as batches
 from . import dictionaries, events
@@ -83,8 +84,7 @@ class Committer:
         self._wake.set()
         if self._task is not None:
             await asyncio.wait([self._task], timeout=self._timeouts.send)
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await cancelled(self._task)
         if self._delivering:
             await asyncio.wait(self._delivering, timeout=self._timeouts.send)
         for pending in self._queue:

@@ -28,6 +28,8 @@ from urllib.parse import quote
 import asyncpg
 import structlog
 
+from kafila.telemetry.tasks import cancelled
+
 from . import disk
 from .accounts import (
     Account,
@@ -135,10 +137,8 @@ class EmbeddedPostgres:
 
     async def stop(self) -> None:
         """Fast shutdown with a checkpoint; the next start needs no recovery."""
-        if self._keeper is not None:
-            self._keeper.cancel()
-            await asyncio.gather(self._keeper, return_exceptions=True)
-            self._keeper = None
+        await cancelled(self._keeper)
+        self._keeper = None
         process, self._process = self._process, None
         if process is not None:
             for sign, seconds in ((signal.SIGINT, _STOP_SECONDS), (signal.SIGQUIT, 5.0), (signal.SIGKILL, 5.0)):

@@ -17,6 +17,7 @@ import asyncpg
 import structlog
 
 from kafila.core.resources import Key
+from kafila.telemetry.tasks import cancelled
 
 from . import dictionaries
 from .connect import LOST, Timeouts, connect, read_bodies, reconnecting
@@ -75,9 +76,7 @@ class LogTailer:
         self._task = asyncio.create_task(self._run(), name="log-tailer")
 
     async def close(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await cancelled(self._task)
         if self._giving_up is not None:
             self._giving_up.cancel()
             self._giving_up = None

@@ -11,6 +11,7 @@ import asyncpg
 
 from kafila.core.resources import Key
 from kafila.core.selectors import Requirement, Selector
+from kafila.telemetry.tasks import cancelled
 
 from .connect import LOST, Pool, Timeouts, connect, reconnecting
 from .exports import PostgresExports
@@ -151,9 +152,7 @@ class PostgresSearch:
         await self._pool.open()
 
     async def close(self) -> None:
-        if self._listening is not None:
-            self._listening.cancel()
-            await asyncio.gather(self._listening, return_exceptions=True)
+        await cancelled(self._listening)
         await self._pool.close()
 
     # -- what is cached ------------------------------------------------------------------------------------------------

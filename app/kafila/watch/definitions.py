@@ -16,6 +16,7 @@ from kafila.catalog.catalog import Catalog
 from kafila.catalog.custom.definition import RESOURCE, accepted_names, is_served, is_terminating
 from kafila.catalog.custom.kinds import kinds_of
 from kafila.catalog.kind import Kind
+from kafila.telemetry.tasks import cancelled
 
 from .cache import Cache
 from .entry import Entry, Event
@@ -78,9 +79,7 @@ class Definitions:
         await self.settled()
 
     async def stop(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await cancelled(*self._tasks)
         self._tasks = []
         self._small.working, self._big.working = [], []
         self._log_progress()

@@ -13,6 +13,7 @@ import structlog
 
 from kafila.store.interface import Lease, Leases, StoreUnavailable
 from kafila.telemetry import fatal
+from kafila.telemetry.tasks import cancelled
 
 from .liveness import is_dead
 
@@ -103,9 +104,7 @@ class Keeper:
                 attempt = asyncio.create_task(self._attempt(leases))
                 stopping = asyncio.create_task(self._stopping.wait())
                 await asyncio.wait({attempt, stopping}, return_when=asyncio.FIRST_COMPLETED)
-                for task in (attempt, stopping):  # who is to end does not wait for a database that does not answer
-                    task.cancel()
-                await asyncio.gather(attempt, stopping, return_exceptions=True)
+                await cancelled(attempt, stopping)  # who is to end does not wait for a database that does not answer
                 self._changed()
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(self._durations.retry):

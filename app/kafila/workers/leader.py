@@ -16,6 +16,7 @@ import structlog
 from prometheus_client import Gauge
 
 from kafila.store.interface import Lease, LeaseLost, Store
+from kafila.telemetry.tasks import cancelled
 
 from .keeper import Durations, Held, Keeper, now
 from .liveness import identity
@@ -90,8 +91,7 @@ class Leader:
         """Stops the work, then lets others have it at once."""
         if self._task is None:
             return
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        await cancelled(self._task)
         await self._resign()
         await self._keeper.stop()
         if self._beat is not None:

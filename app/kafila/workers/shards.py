@@ -19,6 +19,7 @@ from kafila.reconcile.karmada.member.shards import Concerns
 from kafila.registry import Registry
 from kafila.registry.transactions import Fence
 from kafila.store.interface import Lease, LeaseLost, Leases, Store, StoreUnavailable
+from kafila.telemetry.tasks import cancelled
 
 from .liveness import is_dead, shares_members
 from .sharing import SHARDS, Plan, plan, shard_of, weights_of
@@ -133,10 +134,8 @@ class Sharing:
 
     async def stop(self) -> None:
         """Others have the shards at once."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-            self._task = None
+        await cancelled(self._task)
+        self._task = None
         for controller in reversed(self._controllers):
             await controller.stop()
         given = list(self._shards.leases)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple, final
 
-from kafila.core.errors import StatusError
+from kafila.core.errors import ignoring_not_found
 from kafila.placement import constants
 from kafila.placement.types import Work
 from kafila.registry import Registry
@@ -76,8 +76,5 @@ async def delete_work(registry: Registry, deleted_works: DeletedWorks, entry: En
         return
     deleted_works.by_us(entry)
     kind = registry.kind("work.karmada.io", "v1alpha1", "works")
-    try:
+    with ignoring_not_found():
         await registry.delete(kind, entry.key.namespace, entry.key.name, DeleteOptions(uid=entry.meta.uid))
-    except StatusError as error:
-        if not error.is_not_found:
-            raise

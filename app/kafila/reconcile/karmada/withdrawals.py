@@ -11,7 +11,7 @@ import structlog
 from prometheus_client import Counter
 
 from kafila.catalog.kind import Kind
-from kafila.core.errors import StatusError
+from kafila.core.errors import ignoring_not_found
 from kafila.core.resources import Key
 from kafila.core.values import AnyObject, Object
 from kafila.placement import constants
@@ -65,18 +65,14 @@ async def hold(
         return {**current, "metadata": {**current["metadata"], "annotations": annotations}}
 
     metadata = obj["metadata"]
-    try:
+    with ignoring_not_found():
         await registry.modify(kind, metadata.get("namespace", ""), metadata["name"], held, OPTIONS)
-    except StatusError as error:
-        if not error.is_not_found:
-            raise
-        return
-    HELD_TOTAL.labels(kind.kind).inc()
-    where = f" -n {metadata['namespace']}" if metadata.get("namespace") else ""
-    how = f"kafila approve {kind.singular} {metadata['name']}{where}, or annotation {APPROVED}: {edition}"
-    message = f"{text}. Nothing is moved until it is approved ({how}) or taken back"
-    log.warning("waits for an approval", kind=kind.kind, name=metadata["name"], what=text)
-    recorder.event({"apiVersion": kind.api_version, "kind": kind.kind, **obj}, "Warning", EVENT_HELD, message)
+        HELD_TOTAL.labels(kind.kind).inc()
+        log.warning("waits for an approval", kind=kind.kind, name=metadata["name"], what=text)
+        where = f" -n {metadata['namespace']}" if metadata.get("namespace") else ""
+        how = f"kafila approve {kind.singular} {metadata['name']}{where}, or annotation {APPROVED}: {edition}"
+        message = f"{text}. Nothing is moved until it is approved ({how}) or taken back"
+        recorder.event({"apiVersion": kind.api_version, "kind": kind.kind, **obj}, "Warning", EVENT_HELD, message)
 
 
 class Claims(Protocol):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kafila.catalog.kind import Kind
-from kafila.core.errors import StatusError
+from kafila.core.errors import ignoring_not_found
 from kafila.core.values import AnyObject, Object
 from kafila.placement.detector import binding as bindings
 from kafila.placement.types import PropagationPolicy
@@ -24,11 +24,8 @@ async def drop_finalizer(registry: Registry, kind: Kind, obj: AnyObject, finaliz
         return current
 
     metadata = obj["metadata"]
-    try:
+    with ignoring_not_found():
         await registry.modify(kind, metadata.get("namespace", ""), metadata["name"], without, OPTIONS)
-    except StatusError as error:
-        if not error.is_not_found:
-            raise
 
 
 async def unclaim(registry: Registry, kind: Kind, entry: Entry, policy: PropagationPolicy | None = None) -> Entry:
@@ -36,12 +33,9 @@ async def unclaim(registry: Registry, kind: Kind, entry: Entry, policy: Propagat
     obj = decode_entry(kind, entry)
     if bindings.unclaim(obj, policy) is obj:
         return entry
-    try:
+    with ignoring_not_found():
         key = entry.key
         return await registry.modify(
             kind, key.namespace, key.name, lambda current: bindings.unclaim(current, policy), OPTIONS
         )
-    except StatusError as error:
-        if not error.is_not_found:
-            raise
-        return entry
+    return entry

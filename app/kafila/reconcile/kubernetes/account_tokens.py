@@ -6,7 +6,7 @@ from __future__ import annotations
 import base64
 from typing import final
 
-from kafila.core.errors import StatusError
+from kafila.core.errors import ignoring_not_found
 from kafila.core.resources import Key
 from kafila.core.values import Object
 from kafila.identity.tokens import Tokens
@@ -86,11 +86,8 @@ class AccountTokens(QueueController[Key]):
     async def _delete(self, entry: Entry) -> None:
         """The revision that was read."""
         options = DeleteOptions(uid=entry.meta.uid, resource_version=str(entry.revision))
-        try:
+        with ignoring_not_found():
             await self._registry.delete(self._kind, entry.key.namespace, entry.key.name, options)
-        except StatusError as error:
-            if not error.is_not_found:
-                raise
 
     def _filled(self, secret: Object, account: str, uid: str) -> Object | None:
         """None where nothing is missing. A token that is there stays: others have a copy of it. One that nobody believes any

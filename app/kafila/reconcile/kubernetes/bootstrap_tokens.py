@@ -11,7 +11,7 @@ import structlog
 
 from kafila.core import bootstrap_tokens as tokens
 from kafila.core.bootstrap_tokens import CLUSTER_INFO, CLUSTER_INFO_NAMESPACE, KUBECONFIG, SIGNATURE, BootstrapToken
-from kafila.core.errors import StatusError
+from kafila.core.errors import ignoring_not_found
 from kafila.core.resources import Key
 from kafila.core.values import Object
 from kafila.reconcile.controller import QueueController
@@ -121,10 +121,6 @@ class TokenCleaner(QueueController[Key]):
         if (left := ends - time.time()) > 0:
             raise Requeue(left + 0.001, timed=True)
         options = DeleteOptions(uid=entry.meta.uid, resource_version=str(entry.revision))
-        try:
+        with ignoring_not_found():
             await self._registry.delete(self._kind, key.namespace, key.name, options)
-        except StatusError as error:
-            if not error.is_not_found:
-                raise
-            return
-        log.info("bootstrap token expired", token=key.name.removeprefix(tokens.PREFIX))
+            log.info("bootstrap token expired", token=key.name.removeprefix(tokens.PREFIX))

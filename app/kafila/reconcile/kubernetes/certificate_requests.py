@@ -14,7 +14,7 @@ from cryptography import x509
 
 from kafila.core.clock import parse_rfc3339, rfc3339
 from kafila.core.conditions import conditions_of
-from kafila.core.errors import StatusError
+from kafila.core.errors import ignoring_not_found
 from kafila.core.values import Object
 from kafila.identity.authority import Authority
 from kafila.identity.requests import SIGNERS, NotSigned, common_name, lifetime_of, read, signed
@@ -109,11 +109,8 @@ class CertificateRequestCleaner(ResourceController):
         if left > 0:
             raise Requeue(left + 0.001, timed=True)
         options = DeleteOptions(uid=entry.meta.uid, resource_version=str(entry.revision))
-        try:
+        with ignoring_not_found():
             await self._registry.delete(self._kind, "", name, options)
-        except StatusError as error:
-            if not error.is_not_found:
-                raise
 
 
 def end_of(obj: Object) -> float:

@@ -13,7 +13,7 @@ from kafila.catalog.custom.kinds import storage_kind_of
 from kafila.catalog.custom.naming import accept_names
 from kafila.catalog.kind import Kind
 from kafila.core.conditions import condition, conditions_of, find, is_true, with_condition
-from kafila.core.errors import StatusError
+from kafila.core.errors import ignoring_not_found
 from kafila.core.values import Object
 from kafila.reconcile.controller import QueueController
 from kafila.reconcile.queue import Requeue
@@ -130,11 +130,8 @@ class DefinitionController(QueueController[str]):
             return crd
 
         kind = self._registry.kind("apiextensions.k8s.io", "v1", "customresourcedefinitions")
-        try:
+        with ignoring_not_found():
             await self._registry.modify(kind, "", name, reported, OPTIONS, "status")
-        except StatusError as error:
-            if not error.is_not_found:
-                raise
 
     # -- the end -------------------------------------------------------------------------------------------------------
 
@@ -183,11 +180,8 @@ class DefinitionController(QueueController[str]):
             return crd
 
         kind = self._registry.kind("apiextensions.k8s.io", "v1", "customresourcedefinitions")
-        try:
+        with ignoring_not_found():
             await self._registry.modify(kind, "", name, released, OPTIONS, "status")
-        except StatusError as error:
-            if not error.is_not_found:
-                raise
 
 
 INITIAL = "the initial names have been accepted"

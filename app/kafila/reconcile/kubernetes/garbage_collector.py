@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, final
 
 from kafila.catalog.kind import Kind
-from kafila.core.errors import StatusError
+from kafila.core.errors import StatusError, ignoring_not_found
 from kafila.core.resources import Key, split_api_version
 from kafila.core.values import Object
 from kafila.reconcile.chunks import Chunks, at_once, in_chunks
@@ -207,11 +207,8 @@ class GarbageCollector(QueueController[Key]):
         await self._modify(kind, entry, without)
 
     async def _modify(self, kind: Kind, entry: Entry, compute: Any) -> None:
-        try:
+        with ignoring_not_found():
             await self._registry.modify(kind, entry.key.namespace, entry.key.name, compute, OPTIONS)
-        except StatusError as error:
-            if not error.is_not_found:
-                raise
 
 
 def _set_or_drop(obj: Object, field: str, kept: list[Any]) -> Object:

@@ -9,7 +9,7 @@ from typing import final
 
 from kafila.catalog.kind import Kind
 from kafila.core.conditions import condition, with_condition
-from kafila.core.errors import StatusError
+from kafila.core.errors import StatusError, ignoring_not_found
 from kafila.core.values import Object
 from kafila.placement import constants
 from kafila.reconcile.controller import QueueController
@@ -120,11 +120,8 @@ class NamespaceController(QueueController[str]):
             return obj
 
         kind = self._registry.kind("", "v1", "namespaces")
-        try:
+        with ignoring_not_found():
             await self._registry.modify(kind, "", name, finalized, OPTIONS, "finalize")
-        except StatusError as error:
-            if not error.is_not_found:
-                raise
 
     async def _report(self, name: str, wanted: list[Object]) -> None:
         def reported(obj: Object) -> Object:

@@ -10,7 +10,7 @@ from typing import final
 
 from kafila.core.clock import parse_rfc3339
 from kafila.core.conditions import conditions_of
-from kafila.core.errors import StatusError
+from kafila.core.errors import ignoring_not_found
 from kafila.core.resources import Key
 from kafila.core.values import Object
 from kafila.reconcile.controller import QueueController
@@ -52,11 +52,8 @@ class FinishedJobs(QueueController[Key]):
             raise Requeue(left + 0.001, timed=True)
         # of the revision that was read: the time may have been made longer
         options = DeleteOptions(uid=entry.meta.uid, resource_version=str(entry.revision), propagation="Foreground")
-        try:
+        with ignoring_not_found():
             await self._registry.delete(self._kind, key.namespace, key.name, options)
-        except StatusError as error:
-            if not error.is_not_found:
-                raise
 
 
 def end_of(job: Object) -> float | None:

@@ -8,7 +8,7 @@ from typing import final
 
 from prometheus_client import Gauge
 
-from kafila.core.errors import StatusError
+from kafila.core.errors import ignoring_not_found
 from kafila.core.values import AnyObject, Object
 from kafila.placement.remedy import Actions, actions_for, clusters_named
 from kafila.placement.types import Cluster
@@ -110,12 +110,8 @@ class RemedyController(QueueController[str]):
             return {**current, "status": status}
 
         name = cluster["metadata"]["name"]
-        try:
+        with ignoring_not_found():
             await self._registry.modify(self._clusters.kind, "", name, changed, OPTIONS, "status")
-        except StatusError as error:
-            if error.is_not_found:
-                return
-            raise
         text = (
             f"Remedies ask for: {', '.join(wanted.actions)}" if wanted.actions else "Remedies ask for nothing any more"
         )

@@ -16,6 +16,7 @@ from kafila.core.selectors import Selector
 from kafila.members.informer import Change, Informer
 from kafila.reconcile.karmada.member.manager import MemberConnection, MemberController
 from kafila.reconcile.karmada.member.object_watcher import Following
+from kafila.telemetry.tasks import cancelled
 
 PATIENCE: Final = 5.0  # seconds that the first list of a member's pods is waited for, by all together
 IDLE: Final = 600.0  # seconds without a question after which pods are forgotten
@@ -121,9 +122,7 @@ class MemberPods:
 
     async def stop(self) -> None:
         self._all.disconnected(self._connection.name, self)
-        if self._ending is not None:
-            self._ending.cancel()
-            await asyncio.gather(self._ending, return_exceptions=True)
+        await cancelled(self._ending)
         await self._forget()
 
     async def select(self, namespace: str, selector: Selector) -> Sequence[Pod] | None:

@@ -13,6 +13,7 @@ from typing import Any, Final, TypeVar, final
 
 from kafila.autoscaling.metrics import NO_USAGE, MetricsClient, MetricsError, ObjectReference, PodMetrics, PodUsage
 from kafila.core.selectors import Selector
+from kafila.telemetry.tasks import cancelled
 
 from .targets import parsed_selector
 
@@ -84,10 +85,7 @@ class SharedMetrics:
 
     async def close(self) -> None:
         """Nobody looks any more."""
-        tasks = list(self._answers.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await cancelled(*self._answers.values())
         self._asking.clear()
         self._alone.clear()
 

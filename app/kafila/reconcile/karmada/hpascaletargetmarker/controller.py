@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple, final
 
 from kafila.catalog.kind import Kind
-from kafila.core.errors import StatusError, not_found
+from kafila.core.errors import ignoring_not_found, not_found
 from kafila.core.resources import Key, split_api_version
 from kafila.core.values import Object
 from kafila.placement import constants
@@ -131,12 +131,9 @@ class HPAScaleTargetMarker(QueueController[ScaleTarget]):
             return
         entry = self._registry.cache.get(kind.resource, target.namespace, target.name)
         if entry is not None and _has_label(entry) is not wanted:
-            try:
+            with ignoring_not_found():
                 change = _labelled if wanted else _without_label
                 await self._registry.modify(kind, target.namespace, target.name, change, OPTIONS)
-            except StatusError as error:
-                if not error.is_not_found:
-                    raise
         if not wanted:  # who wanted it may have let go while it was written
             self._let_go.pop(target, None)
 

@@ -38,6 +38,7 @@ from kafila.reconcile.karmada.kinds import OPTIONS
 from kafila.reconcile.karmada.measures import CLUSTER_SYNC
 from kafila.registry import Registry
 from kafila.settings.federation import FederationOptions
+from kafila.telemetry.tasks import cancelled
 
 from .manager import MemberConnection
 from .object_watcher import Following
@@ -113,9 +114,7 @@ class ClusterStatus:
         self._task = asyncio.create_task(self._run())
 
     async def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await cancelled(self._task)
         for following in self._following:
             await following.stop()
         forget(self._connection.name)

@@ -26,6 +26,7 @@ from kafila.placement.work.member_object import NotManaged
 from kafila.reconcile.karmada.kinds import WORKS
 from kafila.reconcile.karmada.measures import WORK_SYNC, timed
 from kafila.reconcile.queue import Requeue, WorkQueue
+from kafila.telemetry.tasks import cancelled
 from kafila.watch import Entry, needles
 
 from . import reflect_status
@@ -125,9 +126,7 @@ class ExecutionController:
         self.unreachable.close()
         await self.queue.close()
         await self._status.queue.close()
-        for task in self._waking:
-            task.cancel()
-        await asyncio.gather(*self._waking, return_exceptions=True)
+        await cancelled(*self._waking)
         await self._member.stop()
 
     @property

@@ -18,6 +18,7 @@ from kafila.members.client import MemberClient, resource_path
 from kafila.members.informer import Change, Informer, without_managed_fields
 from kafila.members.shapes import check_stored
 from kafila.members.transport import Unreachable, UnusableAnswer
+from kafila.telemetry.tasks import cancelled
 
 Observed = Callable[[Object, "MemberEvent"], None]
 _APART = ("metadata", "status")  # compared in another way, or not at all
@@ -80,8 +81,7 @@ class Following:
             self._task = asyncio.create_task(self.informer.run())
 
     async def stop(self) -> None:
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        await cancelled(self._task)
 
 
 @final

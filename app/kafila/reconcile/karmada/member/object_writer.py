@@ -9,7 +9,7 @@ from functools import partial
 from typing import final
 
 from kafila.catalog.catalog import Catalog
-from kafila.core.errors import StatusError
+from kafila.core.errors import StatusError, ignoring_not_found
 from kafila.core.resources import GroupVersionKind, gvk_of
 from kafila.core.values import Object
 from kafila.members.shapes import check_stored
@@ -122,15 +122,12 @@ class ObjectWriter:
         if observed is None or not is_managed(observed):
             return
         check_stored(observed, where.path)
-        try:
+        with ignoring_not_found():
             if preserve:
                 await self._let_go(where, manifest, size, observed)
             else:
                 self._remember_removed(observed["metadata"]["uid"])  # its end may be seen before the answer
                 await client.delete(where.path, uid=observed["metadata"]["uid"], propagation="Background")
-        except StatusError as error:
-            if not error.is_not_found:
-                raise
         self.observation.forget(where)
 
     async def _let_go(self, where: Where, manifest: Object, size: int, observed: Object) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import final
 
-from kafila.core.errors import StatusError
+from kafila.core.errors import ignoring_not_found
 from kafila.core.resources import Key, gvk_of
 from kafila.core.values import Object
 from kafila.machinery.decode import DecodeError, compile_decoder
@@ -81,13 +81,10 @@ class StoredWorks:
     async def write_status(self, key: Key, change: Callable[[Work], Work]) -> bool:
         """False: the Work is gone."""
         kind = self._kinds.work
-        try:
+        with ignoring_not_found():
             await self._registry.modify(kind, key.namespace, key.name, change, OPTIONS, "status")
-        except StatusError as error:
-            if not error.is_not_found:
-                raise
-            return False
-        return True
+            return True
+        return False
 
     async def release(self, work: Work) -> None:
         """It may go: nothing of it is left in the member."""

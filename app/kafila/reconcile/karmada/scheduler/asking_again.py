@@ -15,6 +15,7 @@ import structlog
 from kafila.placement.scheduler.cluster_snapshot import ClusterInfo
 from kafila.reconcile.karmada.clusters import Clusters
 from kafila.registry.threads import BIG, in_thread
+from kafila.telemetry.tasks import cancelled
 
 log = structlog.get_logger(__name__)
 _SOME: Final = 16  # expressions at a time
@@ -36,9 +37,7 @@ class AskingAgain:
         self._task = asyncio.create_task(self._run())
 
     async def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await cancelled(self._task)
 
     def changed(self, cluster: str) -> None:
         self._changed.setdefault(cluster)

@@ -6,7 +6,7 @@ import time
 from typing import final
 
 from kafila.core.clock import parse_rfc3339, rfc3339
-from kafila.core.errors import StatusError
+from kafila.core.errors import StatusError, ignoring_not_found
 from kafila.core.values import Object
 from kafila.placement.objects import identity_in
 from kafila.placement.rebalance import (
@@ -77,13 +77,10 @@ class Rebalancer(ResourceController):
                 return binding
             return {**binding, "spec": {**binding["spec"], "rescheduleTriggeredAt": asked}}
 
-        try:
+        with ignoring_not_found():
             await self._registry.modify(kind, key.namespace, key.name, triggered, OPTIONS)
-        except StatusError as error:
-            if error.is_not_found:
-                return FAILED
-            raise
-        return SUCCESSFUL
+            return SUCCESSFUL
+        return FAILED
 
     async def _expire(self, rebalancer: Object, status: Object) -> None:
         seconds = rebalancer["spec"].get("ttlSecondsAfterFinished")
@@ -93,8 +90,5 @@ class Rebalancer(ResourceController):
         if left > 0:
             raise Requeue(left + 0.001, timed=True)
         metadata = rebalancer["metadata"]
-        try:
+        with ignoring_not_found():
             await self._registry.delete(self._kind, "", metadata["name"], DeleteOptions(uid=metadata["uid"]))
-        except StatusError as error:
-            if not error.is_not_found:
-                raise

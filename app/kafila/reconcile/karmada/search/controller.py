@@ -16,7 +16,7 @@ from prometheus_client import Gauge
 
 from kafila.catalog.kind import Kind
 from kafila.core.conditions import condition, conditions_of, find, with_condition
-from kafila.core.errors import StatusError
+from kafila.core.errors import ignoring_not_found
 from kafila.core.resources import Key
 from kafila.core.values import AnyObject, Object
 from kafila.placement.types import Cluster
@@ -243,14 +243,10 @@ class SearchController(QueueController[Key]):
             conditions = [c for c in conditions or () if c["type"] != BACKEND or BACKEND in kept]
             return {**current, "status": {**(current.get("status") or {}), "conditions": conditions}}
 
-        try:
+        with ignoring_not_found():
             await self._registry.modify(self._kind, "", name, reported, OPTIONS, "status")
-        except StatusError as error:
-            if not error.is_not_found:
-                raise
-            return
-        for each in new:
-            self._record(obj, each)
+            for each in new:
+                self._record(obj, each)
 
     def _record(self, obj: Object, new: Object) -> None:
         """Not that something is only just being listed, or written."""

@@ -28,6 +28,7 @@ from kafila.search.selection import Selected
 from kafila.store.exports import START, Export
 from kafila.store.interface import StoreUnavailable
 from kafila.store.search import FIRST, LAST, CachedChange, CachedResource, SearchCache
+from kafila.telemetry.tasks import cancelled
 
 log = structlog.get_logger(__name__)
 PAUSE: Final = 1.0  # seconds between two looks at what has changed: no earlier does an index show it
@@ -101,8 +102,7 @@ class Exporter:
 
     async def stop(self) -> None:
         self._unlisten()
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        await cancelled(self._task)
         await self._disconnect()
         with contextlib.suppress(KeyError):
             BEHIND.remove(self._host)

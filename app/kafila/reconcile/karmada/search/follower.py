@@ -27,6 +27,7 @@ from kafila.search.bodies import kept_body
 from kafila.search.selection import resource_of
 from kafila.store.interface import StoreUnavailable
 from kafila.store.search import FIRST, CachedResource, NotTheWriter, ObjectWrite, SearchCache
+from kafila.telemetry.tasks import cancelled
 
 log = structlog.get_logger(__name__)
 FRESH: Final = 300.0  # seconds for which a member is trusted not to have been replaced by an older state
@@ -90,8 +91,7 @@ class Follower:
         return self._client is client
 
     async def stop(self) -> None:
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        await cancelled(self._task)
 
     async def _run(self) -> None:
         """Until it is stopped, or another process has taken over."""
@@ -214,8 +214,7 @@ class Follower:
                 self._follows()
             await pump
         finally:
-            pump.cancel()
-            await asyncio.gather(pump, return_exceptions=True)
+            await cancelled(pump)
         if not heard and asyncio.get_running_loop().time() - started < QUICK_END:
             await self._rest("the watch ended at once")
 

@@ -14,7 +14,7 @@ from typing import Final, final
 from prometheus_client import Counter, Gauge
 
 from kafila.catalog.kind import Kind
-from kafila.core.errors import StatusError
+from kafila.core.errors import StatusError, ignoring_not_found
 from kafila.core.rates import TokenBucket
 from kafila.core.resources import Key
 from kafila.core.values import Object
@@ -33,6 +33,7 @@ from kafila.registry import Registry
 from kafila.registry.context import DeleteOptions
 from kafila.registry.decoding import decode_object
 from kafila.registry.threads import in_thread
+from kafila.telemetry.tasks import cancelled
 from kafila.watch import Entry
 
 from .index import Service, ServiceWorks
@@ -138,10 +139,8 @@ class SliceCollector:
             self._waiting = asyncio.create_task(self._await_list(informer))
 
     async def _unfollow(self) -> None:
-        if self._waiting is not None:
-            self._waiting.cancel()
-            await asyncio.gather(self._waiting, return_exceptions=True)
-            self._waiting = None
+        await cancelled(self._waiting)
+        self._waiting = None
         if self._following is not None:
             await self._following.stop()
             self._following.informer.forget()
@@ -330,12 +329,9 @@ class SliceCollector:
 
     async def _delete(self, entry: Entry) -> None:
         await self._take_turn()
-        try:
+        with ignoring_not_found():
             options = DeleteOptions(uid=entry.meta.uid)
             await self._registry.delete(self._kinds.work, self.space, entry.key.name, options)
-        except StatusError as error:
-            if not error.is_not_found:
-                raise
 
     async def _take_turn(self) -> None:
         wait = self._bucket.reserve(asyncio.get_running_loop().time())

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Final, final
 
 from kafila.core.conditions import condition, conditions_of, find, with_condition
-from kafila.core.errors import StatusError
+from kafila.core.errors import ignoring_not_found
 from kafila.core.resources import Key
 from kafila.core.values import Object
 from kafila.placement import constants
@@ -192,11 +192,8 @@ class EndpointSlices(QueueController[Key]):
         return owner is not None and (owner == key or self._registry.cache.get(*owner) is None)
 
     async def _delete(self, key: Key) -> None:
-        try:
+        with ignoring_not_found():
             await self._registry.delete(self._kind, key.namespace, key.name, DeleteOptions())
-        except StatusError as error:
-            if not error.is_not_found:
-                raise
 
     def _tell(self, key: Key, work: Work, where: Key) -> None:
         text = f"EndpointSlice {where.namespace}/{where.name} of the control plane is another object's"
@@ -248,14 +245,10 @@ class EndpointSlices(QueueController[Key]):
             status = current.get("status") or {}
             return {**current, "status": {**status, "conditions": with_condition(status.get("conditions"), new)}}
 
-        try:
+        with ignoring_not_found():
             await self._registry.modify(self._export_kind, key.namespace, key.name, written, OPTIONS, "status")
-        except StatusError as error:
-            if not error.is_not_found:
-                raise
-            return
-        if conflict:
-            self._recorder.event(obj, "Warning", constants.EVENT_PORT_CONFLICT, conflict)
+            if conflict:
+                self._recorder.event(obj, "Warning", constants.EVENT_PORT_CONFLICT, conflict)
 
     def _ports_by_cluster(self, key: Key) -> dict[str, Ports]:
         """A cluster without endpoints says nothing of ports."""

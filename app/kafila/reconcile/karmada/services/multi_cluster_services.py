@@ -10,7 +10,7 @@ import asyncio
 from typing import Any, Final, final
 
 from kafila.core.conditions import condition, conditions_of, find, with_condition
-from kafila.core.errors import StatusError
+from kafila.core.errors import StatusError, ignoring_not_found
 from kafila.core.resources import Key
 from kafila.core.values import Object
 from kafila.placement import constants
@@ -307,13 +307,10 @@ async def write_condition(registry: Registry, kind: Any, mcs: Object, new: Objec
         return {**current, "status": {"loadBalancer": {}, **status, "conditions": conditions}}
 
     meta = mcs["metadata"]
-    try:
+    with ignoring_not_found():
         await registry.modify(kind, meta["namespace"], meta["name"], written, OPTIONS, "status")
-    except StatusError as error:
-        if not error.is_not_found:
-            raise
-        return False
-    return True
+        return True
+    return False
 
 
 class _Failing:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, final
 
-from kafila.core.errors import StatusError
+from kafila.core.errors import StatusError, ignoring_not_found
 from kafila.core.resources import Key
 from kafila.core.values import Object
 from kafila.placement import constants
@@ -124,9 +124,6 @@ class ServiceImports(QueueController[Key]):
             return
         if not belongs_to(decode_entry(self._services, entry), key.name):
             return
-        try:
+        with ignoring_not_found():
             options = DeleteOptions(uid=entry.meta.uid)
             await self._registry.delete(self._services, key.namespace, name, options)
-        except StatusError as error:
-            if not error.is_not_found:
-                raise

@@ -20,6 +20,7 @@ from kafila.reconcile.events import Recorder
 from kafila.registry import Registry
 from kafila.store.fleet import NotTheProjector
 from kafila.store.interface import EVENTS, StoreUnavailable
+from kafila.telemetry.tasks import cancelled
 from kafila.watch import Event
 
 from .events import EventTail
@@ -67,10 +68,8 @@ class SQLViews:
         self._task = asyncio.create_task(self._run(), name="sql-views")
 
     async def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-            self._task = None
+        await cancelled(self._task)
+        self._task = None
         self._members.stop()
         self._changed.clear()
 
