@@ -60,6 +60,8 @@ HOMES = [
         r"if not error\.is_not_found:\n *raise",
         "api/tunnels.py",
     ),
+    ("that a set is gone when it is empty", r"\.discard\(.*\)\n *if not \w+:\n *del \w", "core/sets.py"),
+    ("flags that several commands have", r"Namespace in the control plane where", "cli/flags.py"),
     ("files that only their owner reads", r"0o600", "core/files.py", "store/embedded.py"),
 ]
 

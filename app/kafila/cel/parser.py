@@ -5,7 +5,7 @@ Nothing here takes more steps than the expression has tokens, and nesting is bou
 
 from __future__ import annotations
 
-from typing import Final, final
+from typing import Any, Final, final
 
 from .ast import Call, Entry, Expr, Ident, ListExpr, Literal, MapExpr, Select, Struct, walk
 from .macros import COPYING, MacroProblem, Macros
@@ -316,18 +316,23 @@ class _Parser(TokenReader):
         out: list[Expr] = []
         optionals: set[int] = set()
         self._first = (self._next, _ELEMENTS)
-        while not self._accept("]"):
-            if out:
-                self._expect(",", "{']', ','}")
-                if self._ends("]"):
-                    break
-            elif self._accept(","):
-                self._expect("]")
-                break
+        while self._goes_on(out, "]"):
             if self._accept("?"):
                 optionals.add(len(out))
             out.append(self._expression())
         return ListExpr(at, out, frozenset(optionals))
+
+    def _goes_on(self, before: list[Any], end: str) -> bool:
+        """Whether another element comes after these; else the end is taken, which may have a comma in front."""
+        if self._accept(end):
+            return False
+        if before:
+            self._expect(",", f"{{'{end}', ','}}")
+            return not self._ends(end)
+        if self._accept(","):
+            self._expect(end)
+            return False
+        return True
 
     def _ends(self, sign: str) -> bool:
         """After a comma: what begins nothing must be the end."""
@@ -340,14 +345,7 @@ class _Parser(TokenReader):
     def _entries(self, *, fields: bool) -> list[Entry]:
         out: list[Entry] = []
         self._first = (self._next, _ENTRIES)
-        while not self._accept("}"):
-            if out:
-                self._expect(",", "{'}', ','}")
-                if self._ends("}"):
-                    break
-            elif self._accept(","):
-                self._expect("}")
-                break
+        while self._goes_on(out, "}"):
             optional = self._accept("?") is not None
             key = self._field() if fields else self._expression()
             colon = self._expect(":")

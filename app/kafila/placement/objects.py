@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from kafila.core.resources import split_api_version
@@ -37,6 +38,20 @@ def labels_of(obj: AnyObject) -> dict[str, str]:
 def annotations_of(obj: AnyObject) -> dict[str, str]:
     found: dict[str, str] = metadata(obj).get("annotations") or {}
     return found
+
+
+def without(obj: Object, labels: Collection[str], annotations: Collection[str]) -> Object:
+    """The object without these labels and annotations. The same object when it has none of them."""
+    if not any(key in labels_of(obj) for key in labels) and not any(key in annotations_of(obj) for key in annotations):
+        return obj
+    meta = {**metadata(obj)}
+    for field, found, gone in (("labels", labels_of(obj), labels), ("annotations", annotations_of(obj), annotations)):
+        kept = {key: value for key, value in found.items() if key not in gone}
+        if kept:
+            meta[field] = kept
+        else:
+            meta.pop(field, None)
+    return {**obj, "metadata": meta}
 
 
 def name(obj: AnyObject) -> str:

@@ -102,6 +102,11 @@ class Event:
         self.frames: dict[Any, bytes] | None = None  # encoder -> wire bytes, shared by all watchers; None: old
 
     @property
+    def generation_changed(self) -> bool:
+        """Also where it was created or deleted: more than its status and metadata is another."""
+        return self.old is None or self.new is None or self.old.meta.generation != self.new.meta.generation
+
+    @property
     def size(self) -> int:
         """Bytes that it keeps in memory: the object before and after, about."""
         old, after = self.old, self.new or self.last

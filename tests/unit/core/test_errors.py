@@ -1,8 +1,19 @@
-"""What is shown of many findings."""
+"""What is shown of many findings, and what is ignored."""
 
 from __future__ import annotations
 
-from kafila.core.errors import MOST_ALIKE, MOST_TEXT, FieldError, invalid, shown
+import pytest
+
+from kafila.core.errors import (
+    MOST_ALIKE,
+    MOST_TEXT,
+    FieldError,
+    StatusError,
+    ignoring_not_found,
+    invalid,
+    not_found,
+    shown,
+)
 
 
 def test_findings_that_are_alike_are_listed_some_times_and_others_all() -> None:
@@ -20,3 +31,12 @@ def test_findings_that_are_alike_are_listed_some_times_and_others_all() -> None:
 def test_what_is_listed_ends_with_the_text() -> None:
     found = [FieldError.invalid(f"spec.a{i}", ["x" * 1000], "no") for i in range(1000)]
     assert MOST_TEXT < sum(len(str(error)) for error in shown(found)) < MOST_TEXT + 2000
+
+
+def test_only_that_something_is_not_there_is_ignored() -> None:
+    with ignoring_not_found():
+        raise not_found("", "pods", "a")
+    with pytest.raises(StatusError, match="is invalid"), ignoring_not_found():
+        raise invalid("", "Pod", "a", [FieldError.required("spec")])
+    with pytest.raises(KeyError), ignoring_not_found():
+        raise KeyError

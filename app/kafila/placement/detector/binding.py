@@ -18,6 +18,7 @@ from kafila.placement.objects import (
     name,
     namespace,
     uid,
+    without,
 )
 from kafila.placement.placement_annotations import with_carried
 from kafila.placement.types import (
@@ -90,7 +91,7 @@ def is_lazy(policy: PropagationPolicy) -> bool:
 def claim(template: Object, policy: PropagationPolicy) -> Object:
     """The template with the policy's labels and annotations and no other policy's; the same object when it has them already."""
     own = constants.CPP_PERMANENT_ID if is_cluster_policy(policy) else constants.PP_PERMANENT_ID
-    others_gone = _without(template, *_keys_of_others(policy))
+    others_gone = without(template, *_keys_of_others(policy))
     if others_gone is template and labels_of(template).get(own, "") == _policy_id(policy):
         return template
     return _claimed(others_gone, policy)
@@ -109,7 +110,7 @@ def unclaim(obj: Object, policy: PropagationPolicy | None = None) -> Object:
             return obj
     drop_labels = (*(_PP_LABELS if namespaced else ()), *(_CPP_LABELS if cluster_wide else ()))
     drop_annotations = (*(_PP_ANNOTATIONS if namespaced else ()), *(_CPP_ANNOTATIONS if cluster_wide else ()))
-    return _without(obj, drop_labels, drop_annotations)
+    return without(obj, drop_labels, drop_annotations)
 
 
 def claimed_by(obj: Object) -> tuple[str, str, str] | None:
@@ -162,20 +163,6 @@ def _claimed(obj: Object, policy: PropagationPolicy) -> Object:
         "labels": {**labels_of(obj), **labels},
         "annotations": {**annotations_of(obj), **annotations},
     }
-    return {**obj, "metadata": meta}
-
-
-def _without(obj: Object, drop_labels: tuple[str, ...], drop_annotations: tuple[str, ...]) -> Object:
-    labels, annotations = labels_of(obj), annotations_of(obj)
-    if not any(key in labels for key in drop_labels) and not any(key in annotations for key in drop_annotations):
-        return obj
-    meta = {**metadata(obj)}
-    for field, found, drop in (("labels", labels, drop_labels), ("annotations", annotations, drop_annotations)):
-        kept = {key: value for key, value in found.items() if key not in drop}
-        if kept:
-            meta[field] = kept
-        else:
-            meta.pop(field, None)
     return {**obj, "metadata": meta}
 
 

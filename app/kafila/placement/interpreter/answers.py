@@ -5,7 +5,7 @@ Each function raises InterpretError, with Karmada's words where it has some.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import orjson
@@ -45,11 +45,16 @@ def requirements(value: Any, field: str = "replicaRequirements") -> Object | Non
     return found
 
 
+def _objects(value: Any, field: str) -> Iterator[tuple[str, Object]]:
+    """Those of a list, with their paths."""
+    for index, each in enumerate(_expect([] if value is None else value, list, field)):
+        path = f"{field}[{index}]"
+        yield path, _expect(each, dict, path)
+
+
 def components(value: Any) -> list[Object]:
     found = []
-    for index, each in enumerate(_expect([] if value is None else value, list, "components")):
-        field = f"components[{index}]"
-        _expect(each, dict, field)
+    for field, each in _objects(value, "components"):
         component: Object = {
             "name": _expect(each.get("name") or "", str, f"{field}.name"),
             "replicas": int32(each.get("replicas") or 0, f"{field}.replicas"),
@@ -63,9 +68,7 @@ def components(value: Any) -> list[Object]:
 
 def dependencies(value: Any) -> list[Object]:
     found = []
-    for index, each in enumerate(_expect([] if value is None else value, list, "dependencies")):
-        field = f"dependencies[{index}]"
-        _expect(each, dict, field)
+    for field, each in _objects(value, "dependencies"):
         reference: Object = {
             text: _expect(each[text], str, f"{field}.{text}")
             for text in ("apiVersion", "kind", "namespace", "name")

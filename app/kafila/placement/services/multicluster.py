@@ -13,7 +13,7 @@ from kafila.placement.cluster_affinity import api_enabled
 from kafila.placement.constants import Identity
 from kafila.placement.detector.binding import BINDING_API, BindingError, OwnerMismatch, resource_reference
 from kafila.placement.generation import with_known_version
-from kafila.placement.objects import annotations_of, labels_of, metadata, name, namespace, spec, uid
+from kafila.placement.objects import annotations_of, labels_of, metadata, name, namespace, spec, uid, without
 from kafila.placement.types import Binding, Cluster, ObjectMeta, Work
 from kafila.placement.work.build import assemble
 
@@ -87,7 +87,7 @@ def given_back(obj: Object) -> Object:
     gone = (constants.CLAIMED_BY, constants.MCS_PERMANENT_ID)
     if labels_of(obj).get(constants.CLAIMED_BY) != constants.MCS_KIND:
         return obj
-    return _without(obj, gone, ())
+    return without(obj, gone, ())
 
 
 def is_claimed_by(service: AnyObject, mcs: AnyObject) -> bool:
@@ -97,20 +97,6 @@ def is_claimed_by(service: AnyObject, mcs: AnyObject) -> bool:
 
 def _annotations(mcs: AnyObject) -> dict[str, str]:
     return {constants.MCS_NAME: name(mcs), constants.MCS_NAMESPACE: namespace(mcs)}
-
-
-def _without(obj: Object, labels: Collection[str], annotations: Collection[str]) -> Object:
-    meta = {**metadata(obj)}
-    for field, found, gone in (
-        ("labels", labels_of(obj), labels),
-        ("annotations", annotations_of(obj), annotations),
-    ):
-        kept = {key: value for key, value in found.items() if key not in gone}
-        if kept:
-            meta[field] = kept
-        else:
-            meta.pop(field, None)
-    return {**obj, "metadata": meta}
 
 
 # -- its binding -----------------------------------------------------------------------------------------------------
@@ -178,7 +164,7 @@ def released_binding(binding: Object) -> Object:
     if labels_of(binding).get(constants.BINDING_MANAGED_BY) != constants.MCS_KIND:
         return binding
     gone = (constants.BINDING_MANAGED_BY, constants.MCS_PERMANENT_ID)
-    return _without(binding, gone, (constants.MCS_NAME, constants.MCS_NAMESPACE))
+    return without(binding, gone, (constants.MCS_NAME, constants.MCS_NAMESPACE))
 
 
 # -- Works -----------------------------------------------------------------------------------------------------------

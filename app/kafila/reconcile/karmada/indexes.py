@@ -7,6 +7,7 @@ from typing import Final, final
 
 from kafila.catalog.catalog import Catalog
 from kafila.catalog.kind import Kind
+from kafila.core import sets
 from kafila.core.resources import Key, split_api_version
 from kafila.core.values import Object
 from kafila.placement import constants
@@ -87,10 +88,7 @@ class WorkIndex:
 
     def _remove(self, key: Key) -> None:
         for permanent_id in self._ids.pop(key, ()):
-            keys = self._by_id[permanent_id]
-            keys.discard(key)
-            if not keys:
-                del self._by_id[permanent_id]
+            sets.discard(self._by_id, permanent_id, key)
 
 
 @final
@@ -124,10 +122,7 @@ class ClaimIndex:
     def remove(self, key: Key) -> None:
         policy_id = self._ids.pop(key, None)
         if policy_id is not None:
-            keys = self._by_id[policy_id]
-            keys.discard(key)
-            if not keys:
-                del self._by_id[policy_id]
+            sets.discard(self._by_id, policy_id, key)
 
 
 def policy_id_of(entry: Entry) -> str:

@@ -8,6 +8,7 @@ from typing import Any, final
 
 from kafila.catalog.catalog import Catalog
 from kafila.catalog.kind import Kind
+from kafila.core import sets
 from kafila.core.resources import Key, split_api_version
 from kafila.core.values import AnyObject, Object
 from kafila.placement.detector.match import readable
@@ -138,14 +139,10 @@ class PolicyIndex:
             return
         self._with_priority.discard(key)
         for named in _names(policy, key.namespace):
-            keys = self._selected.get(named)
-            if keys is not None:
-                keys.discard(key)
-                if not keys:
-                    del self._selected[named]
-                    self._kinds[named[:2]] -= 1
-                    if not self._kinds[named[:2]]:
-                        del self._kinds[named[:2]]
+            if sets.discard(self._selected, named, key):
+                self._kinds[named[:2]] -= 1
+                if not self._kinds[named[:2]]:
+                    del self._kinds[named[:2]]
 
 
 def _words(name: str, labels: dict[str, str] | None) -> list[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any, final
 
 from kafila.catalog.kind import Kind
+from kafila.core import sets
 from kafila.core.errors import StatusError, ignoring_not_found
 from kafila.core.resources import Key, split_api_version
 from kafila.core.values import Object
@@ -101,12 +102,8 @@ class GarbageCollector(QueueController[Key]):
             self._owners.pop(key, None)
 
     def _forget(self, uid: str, key: Key) -> None:
-        known = self._dependents.get(uid)
-        if known is not None:
-            known.discard(key)
-            if not known:
-                del self._dependents[uid]
-                self._absent.discard(uid)
+        if sets.discard(self._dependents, uid, key):
+            self._absent.discard(uid)
 
     async def _reconcile(self, key: Key) -> None:
         entry = self._registry.cache.get(*key)

@@ -11,6 +11,7 @@ from typing import Final, final
 
 from kafila.admission.plugins.quota.evaluators import resources_of
 from kafila.admission.plugins.quota.recount import is_only_counted, status_of
+from kafila.core import sets
 from kafila.core.resources import Key
 from kafila.core.values import Object
 from kafila.placement.constants import CPP_PERMANENT_ID, PP_PERMANENT_ID
@@ -56,10 +57,7 @@ class ResourceQuotas(QueueController[Key]):
 
     def _remember(self, key: Key, entry: Entry | None) -> None:
         for resource in self._resources.pop(key, ()):
-            quotas = self._bounding[key.namespace, resource]
-            quotas.discard(key)
-            if not quotas:
-                del self._bounding[key.namespace, resource]
+            sets.discard(self._bounding, (key.namespace, resource), key)
         if entry is not None:
             hard = (entry.decode().get("spec") or {}).get("hard") or {}
             self._resources[key] = tuple(resources_of(list(hard)))

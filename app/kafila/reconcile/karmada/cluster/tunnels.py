@@ -63,10 +63,9 @@ class TunnelConditions(QueueController[str]):
             self.queue.add(name, background=True)
 
     def _observe(self, event: Event) -> None:
-        old, new = event.old, event.new
-        if new is None:
+        if event.new is None:
             self._missed.pop(event.key.name, None)
-        elif old is None or old.meta.generation != new.meta.generation:
+        elif event.generation_changed:
             self.queue.add(event.key.name)
 
     def _observe_lease(self, event: Event) -> None:

@@ -164,8 +164,7 @@ class UnifiedAuth(QueueController[str]):
             self._all_clusters()
 
     def _observe_cluster(self, event: Event) -> None:
-        old, new = event.old, event.new
-        if new is not None and (old is None or old.meta.generation != new.meta.generation):
+        if event.new is not None and event.generation_changed:
             self.queue.add(event.key.name)
 
     def _observe_namespace(self, event: Event) -> None:

@@ -99,8 +99,7 @@ class CronFederatedHPAs(QueueController[Key]):
             self.queue.add(entry.key, background=True)
 
     def _observe(self, event: Event) -> None:
-        old, new = event.old, event.new
-        if old is None or new is None or old.meta.generation != new.meta.generation:
+        if event.generation_changed:
             self.queue.add(event.key)
 
     async def _reconcile(self, key: Key) -> None:

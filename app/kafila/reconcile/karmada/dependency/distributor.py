@@ -101,7 +101,7 @@ class DependenciesDistributor(QueueController[Key]):
             assert old is not None
             self._conflicts.pop(event.key, None)
             self._wake_parents(old)
-        elif old is None or old.meta.generation != new.meta.generation:
+        elif event.generation_changed:
             if _concerns(new) or (old is not None and _concerns(old)):
                 self.queue.add(event.key)
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, final
+from typing import final
 
 import orjson
 
 from kafila.catalog.catalog import Catalog
+from kafila.core import sets
 from kafila.core.resources import Key, split_api_version
 from kafila.core.selectors import SelectorError
 from kafila.core.values import Object
@@ -112,7 +113,7 @@ class DependencyIndex:
         text = self._texts.pop(parent, "")
         for resource, namespace, reference in self._references(text) if text else ():
             if reference.get("name"):
-                _discard(self._named, Key(resource, namespace, reference["name"]), parent)
+                sets.discard(self._named, Key(resource, namespace, reference["name"]), parent)
             else:
                 found = self._selected.get((resource, namespace), {})
                 found.pop(parent, None)
@@ -121,15 +122,7 @@ class DependencyIndex:
 
     def _forget_attached(self, attached: Key) -> None:
         for label in self._labels.pop(attached, ()):
-            _discard(self._attached, (attached.namespace, label), attached)
-
-
-def _discard(sets: dict[Any, set[Key]], at: Any, key: Key) -> None:
-    keys = sets.get(at)
-    if keys is not None:
-        keys.discard(key)
-        if not keys:
-            del sets[at]
+            sets.discard(self._attached, (attached.namespace, label), attached)
 
 
 def _refers(reference: Object, name: str, labels: dict[str, str]) -> bool:

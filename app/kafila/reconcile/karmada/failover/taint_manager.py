@@ -113,7 +113,7 @@ class TaintManager(QueueController[Stay]):
             self._tainted.add(event.key.name)
         else:
             self._tainted.discard(event.key.name)
-        is_same = old is not None and new is not None and old.meta.generation == new.meta.generation
+        is_same = not event.generation_changed
         is_approval = cluster is not None and _approval(old) != _approval(new) and is_approved(cluster)
         if is_same and not is_approval:
             return
@@ -157,10 +157,9 @@ class TaintManager(QueueController[Stay]):
 
     def _observe_binding(self, event: Event) -> None:
         """A binding that comes to a cluster, or tolerates less, while the taint is there."""
-        old, new = event.old, event.new
-        if not self._tainted or new is None or (old is not None and old.meta.generation == new.meta.generation):
+        if not self._tainted or event.new is None or not event.generation_changed:
             return
-        for name in sorted(target_names(stored_binding(new)["spec"]) & self._tainted):
+        for name in sorted(target_names(stored_binding(event.new)["spec"]) & self._tainted):
             self._guard.binding_changed()
             self.queue.add(Stay(event.key, name))
 

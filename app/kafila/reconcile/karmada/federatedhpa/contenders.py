@@ -6,6 +6,7 @@ import heapq
 from collections.abc import Callable
 from typing import Final, NamedTuple, final
 
+from kafila.core import sets
 from kafila.core.resources import Key
 from kafila.core.values import Object
 from kafila.placement import constants
@@ -64,10 +65,9 @@ class Contenders:
         return ", ".join(f'{kind} "{name}"' for kind, name in [each for each in first if each != own][:SHOWN])
 
     def _observe(self, event: Event) -> None:
-        old, new = event.old, event.new
-        if event.key.resource != PODS and old is not None and new is not None:  # which have no generation
-            if old.meta.generation == new.meta.generation:
-                return
+        if event.key.resource != PODS and not event.generation_changed:  # which have no generation
+            return
+        new = event.new
         before, after = self._targets.get(event.key), self._target_of(new) if new is not None else None
         if before == after:
             return
@@ -80,10 +80,7 @@ class Contenders:
         before = self._targets.pop(key, None)
         if before is not None:
             self._first.pop(before, None)
-            keys = self._by_target[before]
-            keys.discard(key)
-            if not keys:
-                del self._by_target[before]
+            sets.discard(self._by_target, before, key)
         if target is not None:
             self._first.pop(target, None)
             self._targets[key] = target

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final, final
 
 from kafila.autoscaling.podset import PodSet
+from kafila.core import sets
 from kafila.core.resources import Key
 from kafila.core.selectors import Selector
 
@@ -36,9 +37,7 @@ class SelectingAutoscalers:
         if selector is None:
             return
         places, where = self._place(key, selector)
-        places[where].discard(key)
-        if not places[where]:
-            del places[where]
+        sets.discard(places, where, key)
 
     def clear(self) -> None:
         for found in (self._selectors, self._by_label, self._others):

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple, final
 
 from kafila.catalog.kind import Kind
+from kafila.core import sets
 from kafila.core.errors import ignoring_not_found, not_found
 from kafila.core.resources import Key, split_api_version
 from kafila.core.values import Object
@@ -93,10 +94,8 @@ class HPAScaleTargetMarker(QueueController[ScaleTarget]):
 
     def _unmark(self, key: Key, target: ScaleTarget) -> None:
         self._targets.pop(key, None)
-        keys = self._marking.get(target, set())
-        keys.discard(key)
-        if not keys:
-            self._marking.pop(target, None)
+        sets.discard(self._marking, target, key)
+        if target not in self._marking:
             self._let_go.pop(target, None)
             self._let_go[target] = self._now()
             if not self._leads:

@@ -137,16 +137,9 @@ class MemberManager(QueueController[str]):
             self.queue.add(name)
 
     def _observe(self, event: Event) -> None:
-        old, new = event.old, event.new
-        if not self._shards.holds(event.key.name):
-            return
-        if (
-            old is None
-            or new is None
-            or old.meta.generation != new.meta.generation
-            or event.key.name not in self._connections
-        ):
-            self.queue.add(event.key.name)
+        name = event.key.name
+        if self._shards.holds(name) and (event.generation_changed or name not in self._connections):
+            self.queue.add(name)
 
     def _observe_secret(self, event: Event) -> None:
         for cluster in self._users.get(event.key, ()):

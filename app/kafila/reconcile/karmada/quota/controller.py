@@ -97,8 +97,7 @@ class QuotaSync(_QuotaController):
                 self.queue.add(Key(QUOTAS, *_quota_of(entry)), background=True)
 
     def _observe(self, event: Event) -> None:
-        old, new = event.old, event.new
-        if old is None or new is None or old.meta.generation != new.meta.generation:
+        if event.generation_changed:
             self.queue.add(event.key)
 
     def _observe_namespace(self, event: Event) -> None:
@@ -152,8 +151,7 @@ class QuotaStatus(_QuotaController):
         self._registry.cache.listen(WORKS, self._observe_work)
 
     def _observe(self, event: Event) -> None:
-        old, new = event.old, event.new
-        if new is not None and (old is None or old.meta.generation != new.meta.generation):
+        if event.new is not None and event.generation_changed:
             self.queue.add(event.key)
 
     def _observe_work(self, event: Event) -> None:
@@ -195,8 +193,7 @@ class QuotaEnforcement(_QuotaController):
         self._registry.cache.listen(BINDINGS, self._observe_binding)
 
     def _observe(self, event: Event) -> None:
-        old, new = event.old, event.new
-        if new is not None and (old is None or old.meta.generation != new.meta.generation):
+        if event.new is not None and event.generation_changed:
             self.queue.add(event.key)
 
     def _observe_binding(self, event: Event) -> None:

@@ -61,8 +61,7 @@ class TunnelledMembers(QueueController[str]):
             self.queue.add(name, background=True)
 
     def _observe(self, event: Event) -> None:
-        old, new = event.old, event.new
-        if old is None or new is None or old.meta.generation != new.meta.generation:
+        if event.generation_changed:
             self.queue.add(event.key.name)
 
     def _observe_secret(self, event: Event) -> None:

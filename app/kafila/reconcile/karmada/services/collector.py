@@ -14,6 +14,7 @@ from typing import Final, final
 from prometheus_client import Counter, Gauge
 
 from kafila.catalog.kind import Kind
+from kafila.core import sets
 from kafila.core.errors import StatusError, ignoring_not_found
 from kafila.core.rates import TokenBucket
 from kafila.core.resources import Key
@@ -164,7 +165,7 @@ class SliceCollector:
         after = observed_service(change.after.kept) if change.after is not None else ""
         name, work = change.name, work_name(*change.name)
         if before != after:
-            _take(self._slices, (name.namespace, before), name)
+            sets.discard(self._slices, (name.namespace, before), name)
             if after:
                 self._slices.setdefault((name.namespace, after), set()).add(name)
         if after:
@@ -383,11 +384,3 @@ def _without(work: Work, over: Iterable[str]) -> Work:
 
 def observed_service(seen: bytes) -> str:
     return seen.partition(b"\n")[0].decode()
-
-
-def _take(table: dict[tuple[str, str], set[Name]], key: tuple[str, str], name: Name) -> None:
-    found = table.get(key)
-    if found is not None:
-        found.discard(name)
-        if not found:
-            del table[key]

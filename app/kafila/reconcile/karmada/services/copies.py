@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple, final
 
+from kafila.core import sets
 from kafila.core.resources import Key
 from kafila.placement import constants
 from kafila.placement.services.collected import work_name
@@ -59,12 +60,8 @@ class Copies:
             return
         if before is not None:
             del self._copies[key]
-            self._of[before.source].discard(key)
-            self._at[before.target].discard(key)
-            if not self._of[before.source]:
-                del self._of[before.source]
-            if not self._at[before.target]:
-                del self._at[before.target]
+            sets.discard(self._of, before.source, key)
+            sets.discard(self._at, before.target, key)
             counts = self._sources[before.service]
             counts[before.source] -= 1
             if not counts[before.source]:

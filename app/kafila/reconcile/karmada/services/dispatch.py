@@ -108,11 +108,10 @@ class EndpointSliceDispatch(QueueController[Key]):
             self._enqueue(labels.get(constants.MCS_NAMESPACE, ""), labels[constants.MCS_NAME])
 
     def _observe_service(self, event: Event) -> None:
-        old, new = event.old, event.new
-        if new is None:
+        if event.new is None:
             self._said.pop(event.key, None)
             self._failures.drop(event.key)
-        if old is None or new is None or old.meta.generation != new.meta.generation:
+        if event.generation_changed:
             self._enqueue(event.key.namespace, event.key.name)
 
     def _enqueue_all(self, namespace: str) -> None:

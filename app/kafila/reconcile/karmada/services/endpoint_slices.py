@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final, final
 
+from kafila.core import sets
 from kafila.core.conditions import condition, conditions_of, find, with_condition
 from kafila.core.errors import ignoring_not_found
 from kafila.core.resources import Key
@@ -94,19 +95,12 @@ class EndpointSlices(QueueController[Key]):
         """Somebody else may have changed or deleted it, or what was in the way is gone."""
         before, after = _work_of(event.old), _work_of(event.new)
         if before is not None and before != after:
-            self._forget(before, event.key)
+            sets.discard(self._slices, before, event.key)
             self.queue.add(before)
         if after is not None:
             self._slices.setdefault(after, set()).add(event.key)
             if event.old is not None:
                 self.queue.add(after, background=True)
-
-    def _forget(self, work: Key, found: Key) -> None:
-        slices = self._slices.get(work)
-        if slices is not None:
-            slices.discard(found)
-            if not slices:
-                del self._slices[work]
 
     def _observe_export(self, event: Event) -> None:
         if event.old is None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple, TypeVar, final
 
+from kafila.core import sets
 from kafila.core.conditions import conditions_of, is_true
 from kafila.core.resources import Key
 from kafila.placement import constants
@@ -120,14 +121,14 @@ class ServiceWorks:
         if found == self._collected.get(key, ()):
             return
         for service in self._collected.pop(key, ()):
-            _discard(self._works, service, key)
+            sets.discard(self._works, service, key)
             if service not in self._works:
-                _discard(self._spaces, service[1:], service)
+                sets.discard(self._spaces, service[1:], service)
         if found:
             self._collected[key] = found
             self._by_space.setdefault(key.namespace, set()).add(key)
         else:
-            _discard(self._by_space, key.namespace, key)
+            sets.discard(self._by_space, key.namespace, key)
         for service in found:
             self._works.setdefault(service, set()).add(key)
             self._spaces.setdefault(service[1:], set()).add(service)
@@ -138,21 +139,13 @@ class ServiceWorks:
             return
         if before is not None:
             del self._asking[key]
-            _discard(self._asked, before.service, key)
+            sets.discard(self._asked, before.service, key)
             if before.service not in self._asked:
-                _discard(self._services, before.service.space, before.service)
+                sets.discard(self._services, before.service.space, before.service)
         if asking is not None:
             self._asking[key] = asking
             self._asked.setdefault(asking.service, set()).add(key)
             self._services.setdefault(asking.service.space, set()).add(asking.service)
-
-
-def _discard(table: dict[K, set[V]], key: K, value: V) -> None:
-    found = table.get(key)
-    if found is not None:
-        found.discard(value)
-        if not found:
-            del table[key]
 
 
 def asking_of(entry: Entry) -> Asking | None:

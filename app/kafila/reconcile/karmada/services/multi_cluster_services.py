@@ -98,7 +98,7 @@ class MultiClusterServices(QueueController[Key]):
             self._touched.discard(event.key)
         elif (
             old is None
-            or old.meta.generation != new.meta.generation
+            or event.generation_changed
             or (old.meta.deletionTimestamp, old.meta.labels) != (new.meta.deletionTimestamp, new.meta.labels)
         ):
             self.queue.add(event.key)

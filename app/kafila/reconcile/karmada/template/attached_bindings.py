@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import final
 
 from kafila.catalog.kind import Kind
+from kafila.core import sets
 from kafila.core.resources import Key
 from kafila.placement import constants
 from kafila.placement.objects import identity, identity_in
@@ -63,10 +64,7 @@ class AttachedBindings:
     def _remove(self, binding: Key) -> None:
         template = self._templates.pop(binding, None)
         if template is not None:
-            keys = self._bindings[template]
-            keys.discard(binding)
-            if not keys:
-                del self._bindings[template]
+            sets.discard(self._bindings, template, binding)
 
     # -- one template --------------------------------------------------------------------------------------------------
 
