@@ -14,6 +14,7 @@ from kafila.placement.constants import NAMESPACE_KARMADA_CLUSTER, NAMESPACE_KARM
 
 from . import CommandError, UsageError
 from .durations import duration
+from .flags import ClusterNamespace, ClusterProvider, ClusterRegion, ClusterZones, ProxyServerAddress
 from .membership import access
 
 if TYPE_CHECKING:
@@ -35,15 +36,11 @@ def agent(
     cluster_api_endpoint: Annotated[
         str, Parameter(help="Address of the cluster, for users of the proxy (default: as in its kubeconfig).")
     ] = "",
-    cluster_provider: Annotated[str, Parameter(help="Provider of the cluster.")] = "",
-    cluster_region: Annotated[str, Parameter(help="Region of the cluster.")] = "",
-    cluster_zones: Annotated[
-        list[str] | None, Parameter(name=["--cluster-zones", "--cluster-zone"], help="Zones, separated by commas.")
-    ] = None,
-    cluster_namespace: Annotated[
-        str, Parameter(help="Namespace in the control plane where member cluster secrets are stored.")
-    ] = NAMESPACE_KARMADA_CLUSTER,
-    proxy_server_address: Annotated[str, Parameter(help="Proxy by which the control plane reaches the cluster.")] = "",
+    cluster_provider: ClusterProvider = "",
+    cluster_region: ClusterRegion = "",
+    cluster_zones: ClusterZones = None,
+    cluster_namespace: ClusterNamespace = NAMESPACE_KARMADA_CLUSTER,
+    proxy_server_address: ProxyServerAddress = "",
     tunnel: Annotated[
         str, Parameter(help="None: keep no connection by which the control plane's proxy reaches the cluster.")
     ] = "",

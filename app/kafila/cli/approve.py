@@ -11,7 +11,8 @@ from cyclopts import Parameter
 from kafila.core.values import Object
 
 from . import CommandError, UsageError
-from .membership import KarmadaContext, Kubeconfig, access, told
+from .flags import KarmadaContext, Kubeconfig
+from .membership import access, told
 from .why import parse_subjects
 
 if TYPE_CHECKING:

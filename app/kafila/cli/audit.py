@@ -12,7 +12,8 @@ from kafila.core.values import Object
 from . import UsageError
 from .certs import table
 from .durations import duration
-from .membership import KarmadaContext, Kubeconfig, access, told
+from .flags import KarmadaContext, Kubeconfig
+from .membership import access, told
 from .resources import resource_named
 
 if TYPE_CHECKING:

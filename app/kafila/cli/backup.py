@@ -10,17 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 from cyclopts import Parameter
 
 from . import CommandError
+from .flags import DatabaseURL, DataDir
 
 if TYPE_CHECKING:
     from kafila.settings.settings import Settings
     from kafila.store.backup import Summary
 
 T = TypeVar("T")
-
-DatabaseURL = Annotated[str, Parameter(help="The database (default: KAFILA_DATABASE_URL).")]
-DataDir = Annotated[
-    Path | None, Parameter(help="The folder of an embedded database (default: KAFILA_DATA_DIR, or .data).")
-]
 
 
 def backup(

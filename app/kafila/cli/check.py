@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Final, NamedTuple, final
 from cyclopts import Parameter
 
 from . import CommandError, UsageError
-from .membership import KarmadaContext, Kubeconfig, access, told
+from .flags import KarmadaContext, Kubeconfig
+from .membership import access, told
 
 if TYPE_CHECKING:
     from kafila.core.values import Object

@@ -12,7 +12,8 @@ from kafila.core import cluster_report as report
 from kafila.core.values import AnyObject, Object
 
 from . import UsageError
-from .membership import KarmadaContext, Kubeconfig, access, told
+from .flags import KarmadaContext, Kubeconfig
+from .membership import access, told
 
 if TYPE_CHECKING:
     from kafila.members.client import MemberClient

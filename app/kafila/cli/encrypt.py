@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 from cyclopts import Parameter
 
 from . import CommandError, UsageError
+from .flags import DatabaseURL, DataDir
 
 if TYPE_CHECKING:
     from kafila.core.resources import Key
@@ -26,10 +27,6 @@ _HEADERS: Final = ("WHERE", "KEY", "BODIES")
 
 Config = Annotated[
     str, Parameter(help="The file that kafila serve was given (default: KAFILA_ENCRYPTION_PROVIDER_CONFIG).")
-]
-DatabaseURL = Annotated[str, Parameter(help="The database (default: KAFILA_DATABASE_URL).")]
-DataDir = Annotated[
-    Path | None, Parameter(help="The folder of an embedded database (default: KAFILA_DATA_DIR, or .data).")
 ]
 
 

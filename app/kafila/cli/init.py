@@ -13,6 +13,7 @@ from cyclopts import Parameter
 
 from . import CommandError, UsageError
 from .durations import duration
+from .flags import DryRun
 
 if TYPE_CHECKING:
     from kafila.installation.manifests import Wanted
@@ -25,7 +26,6 @@ Namespace = Annotated[str, Parameter(name=["--namespace", "-n"], help="Namespace
 KarmadaKubeconfig = Annotated[
     Path | None, Parameter(help="The kubeconfig that init writes (default: ~/.kube/karmada.config).")
 ]
-DryRun = Annotated[bool, Parameter(help="Check everything and change nothing.")]
 
 
 def init(

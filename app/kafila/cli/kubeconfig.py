@@ -11,8 +11,9 @@ from cyclopts import Parameter
 from kafila.core.values import Object
 
 from . import CommandError
+from .flags import KarmadaContext, Kubeconfig
 from .inside import EVERYWHERE, PROXY, checked
-from .membership import KarmadaContext, Kubeconfig, access
+from .membership import access
 
 _ALL = "all-clusters"  # the context of all members at once
 

@@ -10,6 +10,17 @@ from cyclopts import Parameter
 
 from . import CommandError, UsageError
 from .durations import duration
+from .flags import (
+    ClusterNamespace,
+    ClusterProvider,
+    ClusterRegion,
+    ClusterZones,
+    DryRun,
+    Force,
+    KarmadaContext,
+    Kubeconfig,
+    Wait,
+)
 
 if TYPE_CHECKING:
     from kafila.members.client import MemberClient
@@ -19,14 +30,6 @@ T = TypeVar("T")
 
 ClusterName = Annotated[str, Parameter(name="NAME", help="Name of the cluster: a DNS label of at most 48 characters.")]
 ClusterKubeconfig = Annotated[str, Parameter(help="Path of the cluster's kubeconfig.")]
-ClusterNamespace = Annotated[
-    str, Parameter(help="Namespace in the control plane where member cluster secrets are stored.")
-]
-Kubeconfig = Annotated[str, Parameter(help="Path of the control plane's kubeconfig (default: kubectl's).")]
-KarmadaContext = Annotated[
-    str, Parameter(help="Context of the control plane in its kubeconfig (default: the current).")
-]
-DryRun = Annotated[bool, Parameter(help="Check everything and change nothing.")]
 
 
 def join(
@@ -40,11 +43,9 @@ def join(
     kubeconfig: Kubeconfig = "",
     karmada_context: KarmadaContext = "",
     cluster_namespace: ClusterNamespace = "karmada-cluster",
-    cluster_provider: Annotated[str, Parameter(help="Provider of the cluster, for spreading across providers.")] = "",
-    cluster_region: Annotated[str, Parameter(help="Region of the cluster, for spreading across regions.")] = "",
-    cluster_zones: Annotated[
-        list[str] | None, Parameter(name=["--cluster-zones", "--cluster-zone"], help="Zones, separated by commas.")
-    ] = None,
+    cluster_provider: ClusterProvider = "",
+    cluster_region: ClusterRegion = "",
+    cluster_zones: ClusterZones = None,
     karmada_as: Annotated[str, Parameter(help="User to impersonate in the control plane.")] = "",
     karmada_as_group: Annotated[list[str] | None, Parameter(help="Group to impersonate; may be repeated.")] = None,
     karmada_as_uid: Annotated[str, Parameter(help="UID to impersonate.")] = "",
@@ -97,10 +98,8 @@ def unjoin(
     kubeconfig: Kubeconfig = "",
     karmada_context: KarmadaContext = "",
     cluster_namespace: ClusterNamespace = "karmada-cluster",
-    force: Annotated[
-        bool, Parameter(help="Drop the cluster even when what was placed there cannot be taken back; says what stays.")
-    ] = False,
-    wait: Annotated[str, Parameter(help="How long to wait for the cluster to go, as 60s or 2m.")] = "60s",
+    force: Force = False,
+    wait: Wait = "60s",
     dry_run: DryRun = False,
 ) -> None:
     """Remove a cluster from the control plane, and with --cluster-kubeconfig our accounts from the cluster."""

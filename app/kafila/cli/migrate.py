@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from . import CommandError, UsageError, given
+from .flags import DatabaseURL, DataDir
 
 _SETTINGS = (
     "data_dir",
@@ -22,10 +22,8 @@ _SETTINGS = (
 
 def migrate(
     *,
-    database_url: Annotated[str, Parameter(help="The database (default: KAFILA_DATABASE_URL).")] = "",
-    data_dir: Annotated[
-        Path | None, Parameter(help="The folder of an embedded database (default: KAFILA_DATA_DIR, or .data).")
-    ] = None,
+    database_url: DatabaseURL = "",
+    data_dir: DataDir = None,
     encryption_provider_config: Annotated[
         str, Parameter(help="The file that kafila serve is given (default: KAFILA_ENCRYPTION_PROVIDER_CONFIG).")
     ] = "",

@@ -9,12 +9,19 @@ from cyclopts import Parameter
 from kafila.placement.constants import NAMESPACE_KARMADA_CLUSTER, NAMESPACE_KARMADA_SYSTEM
 
 from .durations import duration
+from .flags import (
+    ClusterNamespace,
+    ClusterProvider,
+    ClusterRegion,
+    ClusterZones,
+    DryRun,
+    Force,
+    ProxyServerAddress,
+    Wait,
+)
 from .membership import access, run
 
 Namespace = Annotated[str, Parameter(name=["--namespace", "-n"], help="Namespace of the agent in the cluster.")]
-ClusterNamespace = Annotated[
-    str, Parameter(help="Namespace in the control plane where member cluster secrets are stored.")
-]
 IMAGE = "docker.io/karmada/karmada-agent:v1.18.2"
 
 
@@ -35,19 +42,17 @@ def register(
     context: Annotated[str, Parameter(help="Context of the cluster in it (default: the current).")] = "",
     namespace: Namespace = NAMESPACE_KARMADA_SYSTEM,
     cluster_namespace: ClusterNamespace = NAMESPACE_KARMADA_CLUSTER,
-    cluster_provider: Annotated[str, Parameter(help="Provider of the cluster, for spreading across providers.")] = "",
-    cluster_region: Annotated[str, Parameter(help="Region of the cluster, for spreading across regions.")] = "",
-    cluster_zones: Annotated[
-        list[str] | None, Parameter(name=["--cluster-zones", "--cluster-zone"], help="Zones, separated by commas.")
-    ] = None,
-    proxy_server_address: Annotated[str, Parameter(help="Proxy by which the control plane reaches the cluster.")] = "",
+    cluster_provider: ClusterProvider = "",
+    cluster_region: ClusterRegion = "",
+    cluster_zones: ClusterZones = None,
+    proxy_server_address: ProxyServerAddress = "",
     karmada_agent_image: Annotated[str, Parameter(help="Image of the agent.")] = IMAGE,
     agent_image: Annotated[str, Parameter(help="Image of kafila, whose own agent runs then: kafila agent.")] = "",
     karmada_agent_replicas: Annotated[int, Parameter(help="Pods of the agent; one of them works.")] = 1,
     cert_expiration_seconds: Annotated[
         int, Parameter(help="Life of the agent's certificate; it renews it.")
     ] = 31536000,
-    dry_run: Annotated[bool, Parameter(help="Check everything and change nothing.")] = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Register a cluster to the control plane with Pull mode. Again for the same cluster: finish, or change its agent."""
     from kafila.members.agent_deployment import Registering
@@ -92,11 +97,9 @@ def unregister(
     karmada_context: Annotated[str, Parameter(help="Context of the control plane in it (default: the current).")] = "",
     namespace: Namespace = NAMESPACE_KARMADA_SYSTEM,
     cluster_namespace: ClusterNamespace = NAMESPACE_KARMADA_CLUSTER,
-    force: Annotated[
-        bool, Parameter(help="Drop the cluster even when what was placed there cannot be taken back; says what stays.")
-    ] = False,
-    wait: Annotated[str, Parameter(help="How long to wait for the cluster to go, as 60s or 2m.")] = "60s",
-    dry_run: Annotated[bool, Parameter(help="Check everything and change nothing.")] = False,
+    force: Force = False,
+    wait: Wait = "60s",
+    dry_run: DryRun = False,
 ) -> None:
     """Remove a cluster in Pull mode from the control plane, and with --cluster-kubeconfig its agent from the cluster."""
     from kafila.members.unregister import unregister as unregister_cluster

@@ -11,7 +11,8 @@ from cyclopts import Parameter
 from kafila.placement.types import Binding, RolloutControl
 
 from . import CommandError, UsageError
-from .membership import KarmadaContext, Kubeconfig, access, told
+from .flags import KarmadaContext, Kubeconfig
+from .membership import access, told
 from .resources import resource_named
 from .why import binding_of, parse_subjects
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 from cyclopts import Parameter
 
 from . import CommandError, UsageError
+from .flags import DataDir
 
 if TYPE_CHECKING:
     from kafila.settings.settings import Settings
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
 
 DatabaseURL = Annotated[
     str, Parameter(help="The database (default: KAFILA_DATABASE_URL), also as a role that sees some namespaces only.")
-]
-DataDir = Annotated[
-    Path | None, Parameter(help="The folder of an embedded database (default: KAFILA_DATA_DIR, or .data).")
 ]
 _OUTPUTS: Final = ("table", "csv", "json")
 _MOST_ROWS: Final = 1_000_000

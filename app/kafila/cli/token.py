@@ -12,6 +12,7 @@ from cyclopts import Parameter
 
 from . import CommandError, UsageError
 from .durations import duration
+from .flags import KarmadaContext, Kubeconfig
 from .membership import access, run
 
 if TYPE_CHECKING:
@@ -19,10 +20,6 @@ if TYPE_CHECKING:
     from kafila.members.client import MemberClient
     from kafila.members.kubeconfig import Access
 
-Kubeconfig = Annotated[str, Parameter(help="Path of the control plane's kubeconfig (default: kubectl's).")]
-KarmadaContext = Annotated[
-    str, Parameter(help="Context of the control plane in its kubeconfig (default: the current).")
-]
 _ALPHABET: Final = string.ascii_lowercase + string.digits
 _HEADERS: Final = ("TOKEN", "TTL", "EXPIRES", "USAGES", "DESCRIPTION", "EXTRA GROUPS")
 

@@ -12,7 +12,8 @@ from cyclopts import Parameter
 from kafila.placement.constants import CACHED_FROM_CLUSTER, QUERY_FROM_CLUSTER
 
 from . import CommandError, UsageError
-from .membership import KarmadaContext, Kubeconfig, access, told
+from .flags import KarmadaContext, Kubeconfig
+from .membership import access, told
 
 if TYPE_CHECKING:
     from kafila.core.values import AnyObject, Object

@@ -14,7 +14,8 @@ from kafila.core.values import Object
 from kafila.placement.types import Binding, Cluster, OverridePolicy, PropagationPolicy, Work
 
 from . import CommandError, UsageError
-from .membership import KarmadaContext, Kubeconfig, access, told
+from .flags import KarmadaContext, Kubeconfig
+from .membership import access, told
 from .resources import resource_named
 
 if TYPE_CHECKING:
