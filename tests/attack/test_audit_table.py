@@ -12,7 +12,7 @@ import pytest
 from kafila.audit.table import MOST_NAME, Journal
 from kafila.cli.audit import lines
 from kafila.registry import User
-from kafila.store.interface import AuditQuery
+from kafila.store.audit import AuditQuery
 from tests.integration.api.conftest import PATIENCE, Api, configmap, failure
 
 CONFIGMAPS = "/api/v1/namespaces/default/configmaps"

@@ -16,7 +16,8 @@ import pytest
 
 from kafila.core.resources import Key
 from kafila.store import open_store
-from kafila.store.interface import AuditQuery, AuditRow, OutcomeUnknown, Store, StoreUnavailable, Transaction, Write
+from kafila.store.audit import AuditQuery, AuditRow
+from kafila.store.interface import OutcomeUnknown, Store, StoreUnavailable, Transaction, Write
 from tests.conftest import open_folder
 from tests.waiting import wait_until
 

@@ -21,7 +21,8 @@ from kafila.core.selectors import FieldRequirement
 from kafila.core.values import Object
 from kafila.registry import Registry
 from kafila.registry.reading import Page
-from kafila.store.interface import AuditQuery, AuditRow, StoreUnavailable
+from kafila.store.audit import AuditQuery, AuditRow
+from kafila.store.interface import StoreUnavailable
 from kafila.watch import Entry
 
 from .objects import accept_of, check_form, list_options, list_response

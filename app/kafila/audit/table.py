@@ -21,7 +21,8 @@ from kafila.core.rates import Backoff
 from kafila.core.resources import Key
 from kafila.registry import User
 from kafila.registry.collecting import working
-from kafila.store.interface import AuditRow, AuditTable, Store, StoreUnavailable
+from kafila.store.audit import AuditRow, AuditTable
+from kafila.store.interface import Store, StoreUnavailable
 
 from .diff import differences
 from .metrics import RECORDS, lost

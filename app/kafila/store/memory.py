@@ -13,10 +13,9 @@ from typing import NamedTuple, final
 
 from kafila.core.resources import Key
 
+from .audit import AuditPage, AuditQuery
 from .interface import (
     EVENTS,
-    AuditPage,
-    AuditQuery,
     Compacted,
     EventPage,
     EventQuery,

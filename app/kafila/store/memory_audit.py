@@ -1,4 +1,4 @@
-"""Who changed what, in memory: the same promises as :mod:`.audit`."""
+"""Who changed what, in memory: the same promises as :mod:`.postgres_audit`."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import time
 from collections.abc import Sequence
 from typing import Final, final
 
-from .interface import AuditPage, AuditQuery, AuditRow
+from .audit import AuditPage, AuditQuery, AuditRow
 
 MOST: Final = 10_000  # rows; the oldest go
 
 
 @final
 class MemoryAudit:
-    """See :class:`kafila.store.interface.AuditTable`."""
+    """See :class:`kafila.store.audit.AuditTable`."""
 
     def __init__(self) -> None:
         self._rows: dict[tuple[float, str], AuditRow] = {}

@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING, Any, final
 
 import asyncpg
 
-from . import audit, compaction, events, history
-from .audit import PostgresAudit
+from . import compaction, events, history, postgres_audit
+from .audit import AuditPage, AuditQuery
 from .committer import PARTITION, Committer
 from .connect import Pool, Timeouts
 from .dictionaries import Learner
 from .interface import (
-    AuditPage,
-    AuditQuery,
     EventPage,
     EventQuery,
     EventRows,
@@ -30,6 +28,7 @@ from .interface import (
 from .leases import PostgresLeases
 from .log_tailer import LogTailer
 from .packing import Packing
+from .postgres_audit import PostgresAudit
 from .postgres_fleet import PostgresFleet
 from .postgres_search import PostgresSearch
 from .sealing import Clear, sealed
@@ -160,11 +159,11 @@ class PostgresStore:
 
     async def audit_rows(self, asked: AuditQuery) -> AuditPage:
         async with self._pool.acquire() as connection:
-            return await audit.select(connection, asked)
+            return await postgres_audit.select(connection, asked)
 
     async def expire_audit(self, ttl: float, most_bytes: int) -> None:
         async with self._forgetting() as connection:
-            await audit.expire(connection, ttl, most_bytes)
+            await postgres_audit.expire(connection, ttl, most_bytes)
 
     def leases(self) -> PostgresLeases:
         return PostgresLeases(self.dsn, self._timeouts)

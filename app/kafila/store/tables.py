@@ -108,7 +108,7 @@ leases = sa.Table(
     sa.Column("expires", sa.DateTime(timezone=True), nullable=False),
 )
 
-# who changed what, many rows of it in one (``store/audit.py``); partitioned by time, partitions are made by who writes
+# who changed what, many rows of it in one (``store/postgres_audit.py``); partitioned by time, partitions are made by who writes
 audit = sa.Table(
     "audit",
     metadata,

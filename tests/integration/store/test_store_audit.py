@@ -7,8 +7,9 @@ import time
 
 import pytest
 
-from kafila.store import audit
-from kafila.store.interface import AuditPage, AuditQuery, AuditRow, Store
+from kafila.store import postgres_audit
+from kafila.store.audit import AuditPage, AuditQuery, AuditRow
+from kafila.store.interface import Store
 from kafila.store.postgres import PostgresStore
 
 from .conftest import Connect
@@ -50,9 +51,9 @@ async def everything(store: Store, asked: AuditQuery) -> tuple[list[AuditRow], i
 
 async def test_the_newest_come_first_page_by_page(store: Store, here: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of processes whose batches overlap, and over the border of a partition."""
-    monkeypatch.setattr(audit, "AT_ONCE", 2)
-    monkeypatch.setattr(audit, "MOST_READ", 3)
-    border = time.time() // audit.LENGTH * audit.LENGTH
+    monkeypatch.setattr(postgres_audit, "AT_ONCE", 2)
+    monkeypatch.setattr(postgres_audit, "MOST_READ", 3)
+    border = time.time() // postgres_audit.LENGTH * postgres_audit.LENGTH
     rows = [row(here, number, border + (number - 50) * 0.01) for number in range(100)]
     one, other = rows[::2], rows[1::2]
     await insert(store, one[:20], other[:10], one[20:35], other[10:45], one[35:], other[45:])
@@ -101,7 +102,7 @@ async def test_any_text_that_has_no_nul_can_be_kept(store: Store, here: str) -> 
 
 
 async def test_two_processes_make_one_partition(connect: Connect, here: str) -> None:
-    long_ago = time.time() - 40 * 86400 - next(_marks) * audit.LENGTH
+    long_ago = time.time() - 40 * 86400 - next(_marks) * postgres_audit.LENGTH
     for number in range(2):
         await insert(await connect(), [row(here, number, long_ago + number)])
     assert len((await everything(await connect(), AuditQuery(0, 10, here)))[0]) == 2

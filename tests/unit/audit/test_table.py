@@ -15,7 +15,8 @@ from kafila.authorization import Attributes
 from kafila.core.resources import Key
 from kafila.registry import User
 from kafila.registry.collecting import working
-from kafila.store.interface import AuditQuery, AuditRow, StoreUnavailable
+from kafila.store.audit import AuditQuery, AuditRow
+from kafila.store.interface import StoreUnavailable
 from kafila.store.memory import MemoryStore
 
 ANN, BOB = User("ann", ("dev",)), User("bob")
