@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import orjson
@@ -21,7 +20,7 @@ from kafila.search.selection import ALL, Selected
 from kafila.store.interface import LeaseLost
 from kafila.store.memory_search import MemorySearch
 from kafila.store.search import ObjectWrite
-from tests.attack.members import Hostile, answer, hostile
+from tests.attack.members import Hostile, answer
 
 CATALOG = load_catalog()
 PODS = CATALOG.get("", "v1", "pods")
@@ -32,13 +31,7 @@ UID = answer(orjson.dumps({"kubernetes-pod": {"settings": {"index": {"uuid": "u"
 SETTINGS = "/kubernetes-pod/_settings/index.uuid"
 
 
-@pytest.fixture
-async def server() -> AsyncIterator[Hostile]:
-    async with hostile() as found:
-        yield found
-
-
-async def trouble(server: Hostile) -> tuple[str, str]:
+async def trouble(member: Hostile) -> tuple[str, str]:
     """What is said of it when a pod is to be written there."""
     assert PODS is not None
     cache, changed = MemorySearch(), asyncio.Event()
@@ -48,7 +41,7 @@ async def trouble(server: Hostile) -> tuple[str, str]:
     credentials = Credentials("user", "password")
     wanted = {WHICH: Selected(PODS, ALL)}
     exporter = Exporter(
-        "b", "h", cache, lambda: OpenSearch([server.endpoint], credentials), lambda: wanted, changed.set
+        "b", "h", cache, lambda: OpenSearch([member.endpoint], credentials), lambda: wanted, changed.set
     )
     try:
         async with asyncio.timeout(60):
@@ -61,8 +54,8 @@ async def trouble(server: Hostile) -> tuple[str, str]:
         await exporter.stop()
 
 
-def paths(server: Hostile) -> set[str]:
-    return {head.split(b" ")[1].decode().partition("?")[0] for head in server.asked}
+def paths(member: Hostile) -> set[str]:
+    return {head.split(b" ")[1].decode().partition("?")[0] for head in member.asked}
 
 
 @pytest.mark.parametrize(
@@ -76,13 +69,13 @@ def paths(server: Hostile) -> set[str]:
         answer(b"", "302 Found", "location: http://127.0.0.1:1/token-of-the-cloud"),
     ],
 )
-async def test_nothing_is_written_to_what_is_no_opensearch(server: Hostile, greeting: bytes) -> None:
+async def test_nothing_is_written_to_what_is_no_opensearch(member: Hostile, greeting: bytes) -> None:
     """And nothing of what it says is told."""
-    server.answers["/"] = greeting
-    reason, text = await trouble(server)
+    member.answers["/"] = greeting
+    reason, text = await trouble(member)
     assert reason == "NotOpenSearch"
     assert "token-of-the-cloud" not in text
-    assert paths(server) == {"/"}
+    assert paths(member) == {"/"}
 
 
 @pytest.mark.parametrize(
@@ -94,9 +87,9 @@ async def test_nothing_is_written_to_what_is_no_opensearch(server: Hostile, gree
         {"index": {"status": 201}},
     ],
 )
-async def test_one_that_lies_about_what_it_took(server: Hostile, items: Any) -> None:
-    server.answers |= {"/": GREETING, SETTINGS: UID, "/_bulk": answer(orjson.dumps({"items": items}))}
-    assert await trouble(server) == ("Refused", f"{server.endpoint}: cannot write documents: status 200")
+async def test_one_that_lies_about_what_it_took(member: Hostile, items: Any) -> None:
+    member.answers |= {"/": GREETING, SETTINGS: UID, "/_bulk": answer(orjson.dumps({"items": items}))}
+    assert await trouble(member) == ("Refused", f"{member.endpoint}: cannot write documents: status 200")
 
 
 @pytest.mark.parametrize(
@@ -109,9 +102,9 @@ async def test_one_that_lies_about_what_it_took(server: Hostile, items: Any) -> 
         ({"index": {"status": 400, "error": {"type": ["t"], "reason": {}}}}, "status 400"),
     ],
 )
-async def test_what_it_says_of_one_document_is_short(server: Hostile, item: Any, refused: str) -> None:
-    server.answers["/_bulk"] = answer(orjson.dumps({"items": [item]}))
-    store = OpenSearch([server.endpoint], Credentials())
+async def test_what_it_says_of_one_document_is_short(member: Hostile, item: Any, refused: str) -> None:
+    member.answers["/_bulk"] = answer(orjson.dumps({"items": [item]}))
+    store = OpenSearch([member.endpoint], Credentials())
     try:
         (found,) = await store.bulk([Action("kubernetes-pod", "id", b"{}")])
     finally:
@@ -119,14 +112,14 @@ async def test_what_it_says_of_one_document_is_short(server: Hostile, item: Any,
     assert found.refused == refused
 
 
-async def test_who_does_not_lead_any_more_writes_nothing(server: Hostile) -> None:
+async def test_who_does_not_lead_any_more_writes_nothing(member: Hostile) -> None:
     """It stood still, and another writes: its lease is looked at right before each request, for each node."""
 
     def lost() -> None:
         raise LeaseLost("the lease is not held any more")
 
-    store = OpenSearch([server.endpoint, server.endpoint], Credentials(), lost)
-    server.answers |= {"/": GREETING, SETTINGS: UID}
+    store = OpenSearch([member.endpoint, member.endpoint], Credentials(), lost)
+    member.answers |= {"/": GREETING, SETTINGS: UID}
     try:
         await store.check()
         assert await store.index("kubernetes-pod") == "u"
@@ -134,23 +127,23 @@ async def test_who_does_not_lead_any_more_writes_nothing(server: Hostile) -> Non
             await store.bulk([Action("kubernetes-pod", "id", b"{}")])
     finally:
         await store.close()
-    assert paths(server) == {"/", SETTINGS}
+    assert paths(member) == {"/", SETTINGS}
 
 
-async def test_an_answer_without_end(server: Hostile) -> None:
+async def test_an_answer_without_end(member: Hostile) -> None:
     head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n"
-    server.answers |= {"/": GREETING, SETTINGS: UID, "/_bulk": server.endless(head, b"[" * 65536, 256 << 20)}
-    reason, text = await trouble(server)
+    member.answers |= {"/": GREETING, SETTINGS: UID, "/_bulk": member.endless(head, b"[" * 65536, 256 << 20)}
+    reason, text = await trouble(member)
     assert (reason, "longer than" in text) == ("Unreachable", True)
-    assert server.sent < 128 << 20
+    assert member.sent < 128 << 20
 
 
-async def test_documents_without_end(server: Hostile, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_documents_without_end(member: Hostile, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kafila.search.opensearch.MOST_SCROLLED", 100)
     hits = [{"_id": f"id-{n}", "_source": {"metadata": []}} for n in range(30)]
     page = answer(orjson.dumps({"_scroll_id": "s", "hits": {"hits": hits}}))
-    server.answers |= {"/kubernetes-pod/_search": page, "/_search/scroll": page}
-    store, found = OpenSearch([server.endpoint], Credentials()), 0
+    member.answers |= {"/kubernetes-pod/_search": page, "/_search/scroll": page}
+    store, found = OpenSearch([member.endpoint], Credentials()), 0
 
     async def read() -> None:
         nonlocal found
@@ -163,7 +156,7 @@ async def test_documents_without_end(server: Hostile, monkeypatch: pytest.Monkey
     finally:
         await store.close()
     assert found <= 130
-    assert server.asked[-1].startswith(b"DELETE /_search/scroll")
+    assert member.asked[-1].startswith(b"DELETE /_search/scroll")
 
 
 class _NotSecrets:

@@ -31,12 +31,6 @@ ZIPPED = BEGIN % b"content-encoding: gzip\r\n"
 
 
 @pytest.fixture
-async def member() -> AsyncIterator[Hostile]:
-    async with hostile() as found:
-        yield found
-
-
-@pytest.fixture
 async def client(member: Hostile) -> AsyncIterator[MemberClient]:
     made = MemberClient("m1", member.endpoint, limits=LIMITS)
     yield made

@@ -14,7 +14,7 @@ from kafila.api.meta import build_shell
 from kafila.api.proxy import MemberProxy
 from kafila.members.limits import CircuitBreaker
 from kafila.settings.answers import AnswerLimits
-from tests.attack.members import Hostile, answer, hostile
+from tests.attack.members import Hostile, answer
 from tests.integration.api.conftest import Api
 
 CLUSTERS = "/apis/cluster.karmada.io/v1alpha1/clusters"
@@ -22,12 +22,6 @@ PODS = "/apis/metrics.k8s.io/v1beta1/namespaces/default/pods"
 CUSTOM = "/apis/custom.metrics.k8s.io/v1beta2"
 SAMPLE = {"timestamp": "2026-01-01T00:00:00Z", "window": "10s"}
 SECRET = {"namespace": "karmada-cluster", "name": "m"}
-
-
-@pytest.fixture
-async def member() -> AsyncIterator[Hostile]:
-    async with hostile() as found:
-        yield found
 
 
 @pytest.fixture

@@ -23,12 +23,6 @@ SECRET = {"namespace": "karmada-cluster", "name": "m1-impersonator"}
 
 
 @pytest.fixture
-async def member() -> AsyncIterator[Hostile]:
-    async with hostile() as found:
-        yield found
-
-
-@pytest.fixture
 async def joined(api: Any, member: Hostile) -> AsyncIterator[Any]:
     proxy = MemberProxy(api.registry)
     api.app = proxy.here = ObjectsApp(api.registry, build_shell({}), proxy)

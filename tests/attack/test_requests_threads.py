@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -21,6 +20,7 @@ from tests.integration.api.conftest import (
     configmap,
     deployment,
 )
+from tests.profiling import noting
 
 DEPLOYMENTS = "/apis/apps/v1/namespaces/default/deployments"
 MAPS = "/api/v1/namespaces/default/configmaps"
@@ -36,12 +36,8 @@ def counting() -> Iterator[list[int]]:
         if event == "call" and "/kafila/" in frame.f_code.co_filename:
             calls[0] += 1
 
-    before = sys.getprofile()
-    sys.setprofile(note)
-    try:
+    with noting(note):
         yield calls
-    finally:
-        sys.setprofile(before)
 
 
 def big(name: str, image: str = "i") -> Object:

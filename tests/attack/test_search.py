@@ -19,17 +19,11 @@ from kafila.settings.answers import AnswerLimits
 from kafila.store.interface import StoreUnavailable
 from kafila.store.memory_search import MemorySearch
 from kafila.store.search import FIRST
-from tests.attack.members import Hostile, answer, hostile
+from tests.attack.members import Hostile, answer
 
 PODS = "/v1/pods"
 PATH = "/api/v1/pods"
 CATALOG = load_catalog()
-
-
-@pytest.fixture
-async def member() -> AsyncIterator[Hostile]:
-    async with hostile() as found:
-        yield found
 
 
 def listed(*metadata: Any, version: Any = "10", **more: Any) -> bytes:

@@ -9,6 +9,7 @@ import queue
 import socket
 import ssl
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import final
@@ -27,8 +28,29 @@ SWITCHED = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade:
 Talk = Callable[[socket.socket], None]
 
 
+class Listening(ABC):
+    """Serves each connection in a thread of its own, from the end of ``__init__`` on."""
+
+    def __init__(self) -> None:
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listening.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                stream, _ = self._listening.accept()
+                threading.Thread(target=self._serve, args=(stream,), daemon=True).start()
+
+    @abstractmethod
+    def _serve(self, stream: socket.socket) -> None: ...
+
+    def close(self) -> None:
+        self._listening.close()
+
+
 @final
-class Member:
+class Member(Listening):
     """Answers every head with ``answer``, and then talks as the test wants. ``heads`` are those that came."""
 
     def __init__(self) -> None:
@@ -38,15 +60,8 @@ class Member:
         self.behind: queue.Queue[bytes] = (
             queue.Queue()
         )  # what came behind the head of a connection that was not switched
-        self._listening = socket.create_server(("127.0.0.1", 0))
-        self.endpoint = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                stream, _ = self._listening.accept()
-                threading.Thread(target=self._serve, args=(stream,), daemon=True).start()
+        super().__init__()
+        self.endpoint = f"http://127.0.0.1:{self.port}"
 
     def _serve(self, stream: socket.socket) -> None:
         stream.settimeout(PATIENCE)
@@ -62,9 +77,6 @@ class Member:
             self.heads.put(head)
             stream.sendall(self.answer)
             self.talk(stream)
-
-    def close(self) -> None:
-        self._listening.close()
 
 
 def echo(stream: socket.socket) -> None:
@@ -312,7 +324,7 @@ SHELL = f"{SHELLS}/namespaces/a/shells/b/exec"
 
 
 @final
-class Extension:
+class Extension(Listening):
     """A server of an APIService, over TLS: it says what it serves, and passes streams to ``talk``."""
 
     def __init__(self, folder: Path) -> None:
@@ -325,19 +337,11 @@ class Extension:
         self.talk: Talk = echo
         self.heads: queue.Queue[bytes] = queue.Queue()
         self.streams: queue.Queue[socket.socket] = queue.Queue()
-        self._listening = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listening.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
+        super().__init__()
 
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                stream, _ = self._listening.accept()
-                threading.Thread(target=self._serve, args=(stream,), daemon=True).start()
-
-    def _serve(self, plain: socket.socket) -> None:
-        plain.settimeout(PATIENCE)
-        with contextlib.suppress(OSError), self._tls.wrap_socket(plain, server_side=True) as stream:
+    def _serve(self, stream: socket.socket) -> None:
+        stream.settimeout(PATIENCE)
+        with contextlib.suppress(OSError), self._tls.wrap_socket(stream, server_side=True) as stream:
             while head := head_of(stream):
                 if b"/shells/b/exec" in head.partition(b"\r\n")[0]:
                     self.heads.put(head)
@@ -348,9 +352,6 @@ class Extension:
                 body = b'{"kind":"APIResourceList","groupVersion":"shells.example.com/v1","resources":[]}'
                 kind = b"Content-Type: application/json\r\n"
                 stream.sendall(b"HTTP/1.1 200 OK\r\n%bContent-Length: %d\r\n\r\n%b" % (kind, len(body), body))
-
-    def close(self) -> None:
-        self._listening.close()
 
 
 @pytest.fixture(scope="module")

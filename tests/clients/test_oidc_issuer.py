@@ -14,7 +14,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, final
+from typing import Any, NamedTuple, final
 
 import httpx
 import pytest
@@ -126,7 +126,14 @@ class Plane:
             time.sleep(0.5)
 
 
-def test_users_of_an_issuer(script: Path, programs: Path) -> None:
+class Configured(NamedTuple):
+    issuer: RealIssuer
+    data: Path  # of the control plane that is told of it
+    file: Path
+
+
+@pytest.fixture
+def configured(script: Path) -> Iterator[Configured]:
     with tempfile.TemporaryDirectory(prefix="kafila-oidc-") as name:
         folder = Path(name)
         folder.chmod(0o711)
@@ -135,44 +142,42 @@ def test_users_of_an_issuer(script: Path, programs: Path) -> None:
         issuer = RealIssuer(script, folder)
         file = folder / "authentication.yaml"
         file.write_text(configuration(issuer.url))
-        with issuer.running("one"), serving(data, authentication_config=str(file)) as kubeconfig:
-            plane = Plane(kubeconfig, programs)
-            jane = issuer.token("jane")
-            found = plane.whoami(jane)
-            assert isinstance(found, dict), found
-            assert (found["username"], found["groups"]) == (
-                "corp:jane",
-                ["corp:dev", "corp:ops", "system:authenticated"],
-            )
-            assert "Unauthorized" in plane.whoami(issuer.token("joe"))  # of another tenant
-            assert "Unauthorized" in plane.whoami(issuer.token("jane", "https://elsewhere.example.com"))
-            assert "Unauthorized" in plane.whoami(jane[:-8] + "AAAAAAAA")
-
-            rules = [{"claim": "tenant", "requiredValue": "other"}]
-            file.write_text(configuration(issuer.url, claimValidationRules=rules))
-            plane.becomes(issuer.token("joe"), "corp:joe")
-            assert "Unauthorized" in plane.whoami(jane)  # although she was known a moment ago
-            file.write_text("jwt: [")  # the one before stays in force
-            plane.becomes(issuer.token("joe"), "corp:joe")
-            file.write_text(configuration(issuer.url))
-            plane.becomes(jane, "corp:jane")
-        with issuer.running("two"), serving(data, authentication_config=str(file)) as kubeconfig:
-            plane = Plane(kubeconfig, programs)
-            assert "Unauthorized" in plane.whoami(jane)  # her key is the issuer's no longer
-            plane.becomes(issuer.token("jane"), "corp:jane")
+        yield Configured(issuer, data, file)
 
 
-def test_keys_change_while_serving(script: Path, programs: Path) -> None:
-    with tempfile.TemporaryDirectory(prefix="kafila-oidc-") as name:
-        folder = Path(name)
-        folder.chmod(0o711)
-        data = folder / "data"
-        data.mkdir(mode=0o711)
-        issuer = RealIssuer(script, folder)
-        file = folder / "authentication.yaml"
+def test_users_of_an_issuer(configured: Configured, programs: Path) -> None:
+    issuer, data, file = configured
+    with issuer.running("one"), serving(data, authentication_config=str(file)) as kubeconfig:
+        plane = Plane(kubeconfig, programs)
+        jane = issuer.token("jane")
+        found = plane.whoami(jane)
+        assert isinstance(found, dict), found
+        assert (found["username"], found["groups"]) == (
+            "corp:jane",
+            ["corp:dev", "corp:ops", "system:authenticated"],
+        )
+        assert "Unauthorized" in plane.whoami(issuer.token("joe"))  # of another tenant
+        assert "Unauthorized" in plane.whoami(issuer.token("jane", "https://elsewhere.example.com"))
+        assert "Unauthorized" in plane.whoami(jane[:-8] + "AAAAAAAA")
+
+        rules = [{"claim": "tenant", "requiredValue": "other"}]
+        file.write_text(configuration(issuer.url, claimValidationRules=rules))
+        plane.becomes(issuer.token("joe"), "corp:joe")
+        assert "Unauthorized" in plane.whoami(jane)  # although she was known a moment ago
+        file.write_text("jwt: [")  # the one before stays in force
+        plane.becomes(issuer.token("joe"), "corp:joe")
         file.write_text(configuration(issuer.url))
-        with serving(data, authentication_config=str(file)) as kubeconfig:  # before its issuer
-            plane = Plane(kubeconfig, programs)
-            for key in ("one", "two"):
-                with issuer.running(key):
-                    plane.becomes(issuer.token("jane"), "corp:jane")
+        plane.becomes(jane, "corp:jane")
+    with issuer.running("two"), serving(data, authentication_config=str(file)) as kubeconfig:
+        plane = Plane(kubeconfig, programs)
+        assert "Unauthorized" in plane.whoami(jane)  # her key is the issuer's no longer
+        plane.becomes(issuer.token("jane"), "corp:jane")
+
+
+def test_keys_change_while_serving(configured: Configured, programs: Path) -> None:
+    issuer, data, file = configured
+    with serving(data, authentication_config=str(file)) as kubeconfig:  # before its issuer
+        plane = Plane(kubeconfig, programs)
+        for key in ("one", "two"):
+            with issuer.running(key):
+                plane.becomes(issuer.token("jane"), "corp:jane")

@@ -131,6 +131,12 @@ class Process:
         return "\n".join(text.splitlines()[-lines:])
 
 
+def client_flags(kubeconfig: Path, port: int) -> list[str]:
+    """How a scheduler or controller manager reaches the cluster, and where it listens itself."""
+    kubeconfigs = ("kubeconfig", "authentication-kubeconfig", "authorization-kubeconfig")
+    return [*(f"--{flag}={kubeconfig}" for flag in kubeconfigs), f"--bind-address={LOOPBACK}", f"--secure-port={port}"]
+
+
 def wait_until(what: str, ready, process: Process | None = None, patience: float = PATIENCE) -> None:
     deadline = time.monotonic() + patience
     while not ready():
@@ -382,12 +388,7 @@ class Member:
 
     def _client_flags(self, port: int) -> list[str]:
         return [
-            *(
-                f"--{flag}={self.kubeconfig}"
-                for flag in ("kubeconfig", "authentication-kubeconfig", "authorization-kubeconfig")
-            ),
-            f"--bind-address={LOOPBACK}",
-            f"--secure-port={port}",
+            *client_flags(self.kubeconfig, port),
             "--leader-elect=false",
             "--kube-api-qps=2000",
             "--kube-api-burst=4000",

@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from cluster_harness import LOOPBACK, Process, free_ports, wait_until
+from cluster_harness import LOOPBACK, Process, client_flags, free_ports, wait_until
 
 from kafila.identity.certificates import issue, new_authority, new_signing_key
 
@@ -61,12 +61,7 @@ class StockControllers:
 
     def _client_flags(self, port: int) -> list[str]:
         return [
-            *(
-                f"--{flag}={self.kubeconfig}"
-                for flag in ("kubeconfig", "authentication-kubeconfig", "authorization-kubeconfig")
-            ),
-            f"--bind-address={LOOPBACK}",
-            f"--secure-port={port}",
+            *client_flags(self.kubeconfig, port),
             "--leader-elect=true",
             # machines that build at the same time are slow
             *("--leader-elect-lease-duration=60s", "--leader-elect-renew-deadline=50s"),

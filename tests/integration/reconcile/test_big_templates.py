@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from kafila.core.values import Object
+from tests.profiling import noting
 
 from .conftest import Lab
 
@@ -34,12 +34,8 @@ def longest_step() -> Iterator[list[int]]:
             here += 1
             longest[0] = max(longest[0], here)
 
-    before = sys.getprofile()
-    sys.setprofile(note)
-    try:
+    with noting(note):
         yield longest
-    finally:
-        sys.setprofile(before)
 
 
 def big(name: str = "web", image: str = "nginx:1") -> Object:

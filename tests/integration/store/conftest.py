@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
+import psycopg
 import pytest
 
 from kafila.store.interface import Leases, Row, Store, StoredObject
@@ -76,3 +77,12 @@ async def leases(connect: Connect) -> AsyncIterator[Leasing]:
     yield leases
     for one in opened:
         await one.close()
+
+
+@pytest.fixture
+def empty_dsn(postgres_server: str) -> Iterator[str]:
+    """DSN of a database with nothing in it, dropped afterwards."""
+    with psycopg.connect(postgres_server.replace("/kafila?", "/postgres?"), autocommit=True) as connection:
+        connection.execute("CREATE DATABASE empty TEMPLATE template0")
+        yield postgres_server.replace("/kafila?", "/empty?")
+        connection.execute("DROP DATABASE empty WITH (FORCE)")

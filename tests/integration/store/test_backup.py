@@ -6,11 +6,9 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import asyncpg
-import psycopg
 import pytest
 
 from kafila.core.resources import Key
@@ -21,15 +19,6 @@ from kafila.store.migrate import HEAD, MigrationError, upgrade
 from kafila.store.postgres import PostgresStore
 
 KAFILA = Path(sys.executable).with_name("kafila")
-
-
-@pytest.fixture
-def empty_dsn(postgres_server: str) -> Iterator[str]:
-    """DSN of a database with nothing in it, dropped afterwards."""
-    with psycopg.connect(postgres_server.replace("/kafila?", "/postgres?"), autocommit=True) as connection:
-        connection.execute("CREATE DATABASE restored")
-        yield postgres_server.replace("/kafila?", "/restored?")
-        connection.execute("DROP DATABASE restored WITH (FORCE)")
 
 
 def write(number: int) -> Transaction:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 
 import asyncpg
 import psycopg
@@ -12,14 +11,6 @@ import pytest
 from kafila.settings.checks import check_database_url
 from kafila.store.migrate import HEAD, SCRIPTS, MigrationError, current, upgrade
 from kafila.store.postgres import PostgresStore
-
-
-@pytest.fixture
-def empty_dsn(postgres_server: str) -> Iterator[str]:
-    with psycopg.connect(postgres_server.replace("/kafila?", "/postgres?"), autocommit=True) as connection:
-        connection.execute("CREATE DATABASE empty TEMPLATE template0")
-        yield postgres_server.replace("/kafila?", "/empty?")
-        connection.execute("DROP DATABASE empty WITH (FORCE)")
 
 
 async def test_processes_that_start_together_migrate_once(empty_dsn: str) -> None:
