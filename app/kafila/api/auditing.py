@@ -40,7 +40,8 @@ MOST_ANNOTATIONS: Final = 256
 LONGEST_ANNOTATION: Final = 64 << 10  # characters
 DECISION: Final = "authorization.k8s.io/decision"
 REASON: Final = "authorization.k8s.io/reason"
-_LONG_RUNNING: Final = frozenset({"attach", "exec", "log", "portforward", "proxy", "tunnel"})  # subresources
+# subresources whose requests last as long as somebody wants; kube-apiserver neither counts nor classifies them
+LONG_RUNNING: Final = frozenset({"attach", "exec", "log", "portforward", "proxy", "tunnel"})
 _CLOSED_EARLY: Final = {"metadata": {}, "status": "Success", "message": "Connection closed early", "code": 200}
 
 
@@ -161,7 +162,7 @@ class Record:
         if (
             self._started
             or self._silent
-            or not (self._asked.verb == "watch" or self._asked.subresource in _LONG_RUNNING)
+            or not (self._asked.verb == "watch" or self._asked.subresource in LONG_RUNNING)
         ):
             return
         self._started = True

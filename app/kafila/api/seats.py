@@ -12,12 +12,11 @@ from kafila.flowcontrol.rules import Asked
 from kafila.registry import Registry
 from kafila.watch.resource import Resource
 
+from .auditing import LONG_RUNNING
 from .authorization import verb_of
 from .request import Request, Target
 from .responses import Response, text_response
 
-# kube-apiserver neither counts nor classifies these: they last as long as somebody wants
-LONG_RUNNING: Final = frozenset({"attach", "exec", "log", "portforward", "proxy", "tunnel"})
 _SAMPLE: Final = 8  # objects from whose sizes that of all is guessed
 _READING: Final = frozenset({"GET", "HEAD"})
 

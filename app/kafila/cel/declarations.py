@@ -10,8 +10,6 @@ from .macros import Expander
 from .types import Type
 
 Implementation = Callable[..., Any]
-# of the arguments, before the call; None: the cost is that of any other call
-ActualCost = Callable[[Sequence[Any]], int | None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,7 +99,6 @@ def is_scalar(kind: Type) -> bool:
 
 
 LIST_DYN: Final = list_of(DYN)
-MAP_DYN: Final = map_of(STRING, DYN)
 A: Final = param("A")
 B: Final = param("B")
 LIST_A: Final = list_of(A)

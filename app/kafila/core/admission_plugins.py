@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-# what is always done here, also where somebody disables it
+# what is always done here
 BUILT_IN: Final = frozenset({"NamespaceLifecycle", "CertificateApproval", "CertificateSigning"})
 ON: Final = frozenset(
     {
@@ -36,7 +36,7 @@ OFF: Final = frozenset(
         "ExtendedResourceToleration",
     }
 )
-PLUGINS: Final = ON | OFF
+PLUGINS: Final = BUILT_IN | ON | OFF
 
 
 def in_force(enabled: Iterable[str] = (), disabled: Iterable[str] = ()) -> frozenset[str]:

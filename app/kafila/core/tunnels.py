@@ -13,7 +13,6 @@ from .values import AnyObject, Object
 NAMESPACE: Final = "kube-system"
 PREFIX: Final = "kafila-tunnel-"  # before a cluster's name
 LEASES: Final = "leases.coordination.k8s.io"
-SUBRESOURCE: Final = "tunnel"
 ADDRESS: Final = "kafila.io/tunnel-address"  # annotations: HOST:PORT of the process
 ENDPOINT: Final = "kafila.io/tunnel-endpoint"  # what the agent calls its cluster's API server
 SERVER_NAME: Final = "kafila.io/tunnel-server-name"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
-from kafila.core.admission_plugins import PLUGINS
+from kafila.core.admission_plugins import BUILT_IN, PLUGINS
 from kafila.core.authorization_modes import AuthorizationMode
 from kafila.core.feature_gates import parse_gates
 from kafila.core.switches import listed
@@ -162,6 +162,8 @@ def check_admission_plugins(text: str) -> None:
 
 
 def check_enabled_or_disabled(disabled: str, enabled: str) -> None:
+    if always := sorted(BUILT_IN.intersection(listed(disabled))):
+        raise ValueError(f"{', '.join(always)} cannot be disabled: what it does is a part of the API server here")
     both = sorted(set(listed(disabled)) & set(listed(enabled)))
     if both:
         raise ValueError(f"{', '.join(both)} in enable-admission-plugins and disable-admission-plugins overlapped")

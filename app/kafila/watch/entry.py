@@ -33,7 +33,6 @@ class Meta(msgspec.Struct, gc=False):
     annotations: dict[str, str] | None = None
     finalizers: list[str] | None = None
     deletionTimestamp: str | None = None
-    creationTimestamp: str | None = None
     ownerReferences: list[OwnerReference] | None = None
 
 

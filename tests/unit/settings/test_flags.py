@@ -104,3 +104,11 @@ def test_what_is_off_by_default_runs_where_it_is_named() -> None:
         assert Settings(controllers=f"*,{name}").runs(name)
         assert Settings(controllers=name).runs(name)
     assert Settings(controllers="*").runs("binding")
+
+
+def test_admission_plugins_that_are_always_on_can_be_named_and_not_disabled() -> None:
+    assert Settings(enable_admission_plugins="NamespaceLifecycle").enable_admission_plugins == "NamespaceLifecycle"
+    with pytest.raises(ValueError, match="NamespaceLifecycle cannot be disabled"):
+        Settings(disable_admission_plugins="NamespaceLifecycle")
+    with pytest.raises(ValueError, match='plugin "NamespaceLife" is unknown'):
+        Settings(enable_admission_plugins="NamespaceLife")
