@@ -7,6 +7,7 @@ from typing import Any
 from .errors import FieldError
 from .names import IMMUTABLE, NOT_NEGATIVE, NameRule, dns1123_label, label_value, qualified_name, utf8_size
 from .resources import split_api_version
+from .values import Object
 
 ANNOTATIONS_LIMIT = 256 * 1024  # bytes of all keys and values
 
@@ -139,3 +140,11 @@ def validate_owner_references(owners: list[dict[str, Any]], path: str) -> list[F
             else:
                 controller = current
     return found
+
+
+def remove_finalizer(holder: Object, finalizer: str) -> None:
+    """Out of an object's metadata, or a Namespace's spec. An empty list does not stay."""
+    if kept := [each for each in holder.get("finalizers") or () if each != finalizer]:
+        holder["finalizers"] = kept
+    else:
+        holder.pop("finalizers", None)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from kafila.catalog.kind import Kind
 from kafila.core.errors import ignoring_not_found
+from kafila.core.metadata import remove_finalizer
+from kafila.core.resources import Key
 from kafila.core.values import AnyObject, Object
 from kafila.placement.detector import binding as bindings
 from kafila.placement.types import PropagationPolicy
@@ -16,11 +20,7 @@ from .kinds import OPTIONS
 
 async def drop_finalizer(registry: Registry, kind: Kind, obj: AnyObject, finalizer: str) -> None:
     def without(current: Object) -> Object:
-        kept = [f for f in current["metadata"].get("finalizers") or () if f != finalizer]
-        if kept:
-            current["metadata"]["finalizers"] = kept
-        else:
-            current["metadata"].pop("finalizers", None)
+        remove_finalizer(current["metadata"], finalizer)
         return current
 
     metadata = obj["metadata"]
@@ -39,3 +39,13 @@ async def unclaim(registry: Registry, kind: Kind, entry: Entry, policy: Propagat
             kind, key.namespace, key.name, lambda current: bindings.unclaim(current, policy), OPTIONS
         )
     return entry
+
+
+async def modify_status(registry: Registry, kind: Kind, key: Key, uid: str, change: Callable[[Object], Object]) -> None:
+    """Of the object with this uid: nothing is written where it is gone, or was made anew under its name. Raises StatusError."""
+
+    def changed(current: Object) -> Object:
+        return change(current) if current["metadata"]["uid"] == uid else current
+
+    with ignoring_not_found():
+        await registry.modify(kind, key.namespace, key.name, changed, OPTIONS, "status")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, final
 
 from kafila.catalog.builtin.deletion import CUSTOM_RESOURCE_CLEANUP
@@ -14,6 +14,7 @@ from kafila.catalog.custom.naming import accept_names
 from kafila.catalog.kind import Kind
 from kafila.core.conditions import condition, conditions_of, find, is_true, with_condition
 from kafila.core.errors import ignoring_not_found
+from kafila.core.metadata import remove_finalizer
 from kafila.core.values import Object
 from kafila.reconcile.controller import QueueController
 from kafila.reconcile.queue import Requeue
@@ -129,9 +130,7 @@ class DefinitionController(QueueController[str]):
                 status["conditions"] = with_condition(status["conditions"], structure) if structure else kept
             return crd
 
-        kind = self._registry.kind("apiextensions.k8s.io", "v1", "customresourcedefinitions")
-        with ignoring_not_found():
-            await self._registry.modify(kind, "", name, reported, OPTIONS, "status")
+        await self._modify_status(name, reported)
 
     # -- the end -------------------------------------------------------------------------------------------------------
 
@@ -173,15 +172,15 @@ class DefinitionController(QueueController[str]):
         def released(crd: Object) -> Object:
             status = crd.setdefault("status", {})
             status["conditions"] = with_condition(status.get("conditions"), terminating)
-            metadata = crd["metadata"]
-            metadata["finalizers"] = [f for f in metadata.get("finalizers") or () if f != CUSTOM_RESOURCE_CLEANUP]
-            if not metadata["finalizers"]:
-                del metadata["finalizers"]
+            remove_finalizer(crd["metadata"], CUSTOM_RESOURCE_CLEANUP)
             return crd
 
+        await self._modify_status(name, released)
+
+    async def _modify_status(self, name: str, change: Callable[[Object], Object]) -> None:
         kind = self._registry.kind("apiextensions.k8s.io", "v1", "customresourcedefinitions")
         with ignoring_not_found():
-            await self._registry.modify(kind, "", name, released, OPTIONS, "status")
+            await self._registry.modify(kind, "", name, change, OPTIONS, "status")
 
 
 INITIAL = "the initial names have been accepted"

@@ -11,6 +11,7 @@ from typing import Any, final
 from kafila.catalog.kind import Kind
 from kafila.core import sets
 from kafila.core.errors import StatusError, ignoring_not_found
+from kafila.core.metadata import remove_finalizer
 from kafila.core.resources import Key, split_api_version
 from kafila.core.values import Object
 from kafila.reconcile.chunks import Chunks, at_once, in_chunks
@@ -191,29 +192,24 @@ class GarbageCollector(QueueController[Key]):
     async def _drop_references(self, kind: Kind, entry: Entry, uids: set[str]) -> None:
         def without(obj: Object) -> Object:
             kept = [r for r in obj["metadata"].get("ownerReferences") or () if r.get("uid") not in uids]
-            return _set_or_drop(obj, "ownerReferences", kept)
+            if kept:
+                obj["metadata"]["ownerReferences"] = kept
+            else:
+                obj["metadata"].pop("ownerReferences", None)
+            return obj
 
         await self._modify(kind, entry, without)
 
     async def _drop_finalizer(self, kind: Kind, entry: Entry, finalizer: str) -> None:
         def without(obj: Object) -> Object:
-            return _set_or_drop(
-                obj, "finalizers", [f for f in obj["metadata"].get("finalizers") or () if f != finalizer]
-            )
+            remove_finalizer(obj["metadata"], finalizer)
+            return obj
 
         await self._modify(kind, entry, without)
 
     async def _modify(self, kind: Kind, entry: Entry, compute: Any) -> None:
         with ignoring_not_found():
             await self._registry.modify(kind, entry.key.namespace, entry.key.name, compute, OPTIONS)
-
-
-def _set_or_drop(obj: Object, field: str, kept: list[Any]) -> Object:
-    if kept:
-        obj["metadata"][field] = kept
-    else:
-        obj["metadata"].pop(field, None)
-    return obj
 
 
 def _ends(entry: Entry) -> bool:

@@ -10,6 +10,7 @@ from typing import final
 from kafila.catalog.kind import Kind
 from kafila.core.conditions import condition, with_condition
 from kafila.core.errors import StatusError, ignoring_not_found
+from kafila.core.metadata import remove_finalizer
 from kafila.core.values import Object
 from kafila.placement import constants
 from kafila.reconcile.controller import QueueController
@@ -113,10 +114,7 @@ class NamespaceController(QueueController[str]):
 
     async def _finalize(self, name: str) -> None:
         def finalized(obj: Object) -> Object:
-            spec = obj.setdefault("spec", {})
-            spec["finalizers"] = [f for f in spec.get("finalizers") or () if f != "kubernetes"]
-            if not spec["finalizers"]:
-                del spec["finalizers"]
+            remove_finalizer(obj.setdefault("spec", {}), "kubernetes")
             return obj
 
         kind = self._registry.kind("", "v1", "namespaces")

@@ -10,6 +10,7 @@ from kafila.catalog.karmada.agent_roles import RBAC, agent_name, agent_roles
 from kafila.core.clock import parse_rfc3339, rfc3339
 from kafila.core.conditions import conditions_of, find
 from kafila.core.errors import StatusError
+from kafila.core.metadata import remove_finalizer
 from kafila.core.values import Object
 from kafila.placement import constants
 from kafila.placement.types import Cluster
@@ -106,9 +107,7 @@ class ClusterController(ResourceController):
         await self._recorder.settled(RECORDED)  # who sees that it is gone finds what is said of its end
 
         def released(obj: Object) -> Object:
-            obj["metadata"]["finalizers"] = [
-                f for f in obj["metadata"]["finalizers"] if f != constants.FINALIZER_CLUSTER
-            ]
+            remove_finalizer(obj["metadata"], constants.FINALIZER_CLUSTER)
             return obj
 
         await self._forget_agent(name, "RoleBinding", "Role")  # the rest lets karmadactl unregister see the end

@@ -24,7 +24,7 @@ from kafila.core.resources import Key
 from kafila.core.values import Object
 from kafila.reconcile.controller import QueueController
 from kafila.reconcile.events import Recorder
-from kafila.reconcile.karmada.kinds import OPTIONS
+from kafila.reconcile.karmada.writes import modify_status
 from kafila.reconcile.queue import Requeue
 from kafila.registry import Registry
 from kafila.registry.codec import decode_entry
@@ -176,19 +176,9 @@ class CronFederatedHPAs(QueueController[Key]):
         return looks
 
     async def _write(self, key: Key, obj: Object, recorded: Callable[[Object], Object], reason: str) -> None:
-        uid = obj["metadata"]["uid"]
         try:
-            await self._registry.modify(
-                self._kind,
-                key.namespace,
-                key.name,
-                lambda current: recorded(current) if current["metadata"]["uid"] == uid else current,
-                OPTIONS,
-                "status",
-            )
+            await modify_status(self._registry, self._kind, key, obj["metadata"]["uid"], recorded)
         except StatusError as error:
-            if error.is_not_found:
-                return
             self._warn(obj, reason, error.message)
             raise
 

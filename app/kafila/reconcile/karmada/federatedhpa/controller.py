@@ -233,8 +233,6 @@ class FederatedHPAs(QueueController[Key]):
         try:
             await self._statuses.write(autoscaler, conclusion)
         except StatusError as error:
-            if error.is_not_found:
-                return
             self._warn(autoscaler, Warned("FailedUpdateStatus", error.message))
             raise
 

@@ -11,7 +11,7 @@ from kafila.catalog.kind import Kind
 from kafila.core.conditions import with_condition
 from kafila.core.resources import Key
 from kafila.core.values import AnyObject, Object
-from kafila.reconcile.karmada.kinds import OPTIONS
+from kafila.reconcile.karmada.writes import modify_status
 from kafila.registry import Registry
 from kafila.watch import Entry
 
@@ -64,11 +64,9 @@ class StatusWriter:
             return
 
         def judged(obj: Object) -> Object:
-            if obj["metadata"]["uid"] != autoscaler.uid:
-                return obj
             return {**obj, "status": concluded(obj.get("status") or {}, conclusion, now)}
 
-        await self._registry.modify(self._kind, entry.key.namespace, entry.key.name, judged, OPTIONS, "status")
+        await modify_status(self._registry, self._kind, entry.key, autoscaler.uid, judged)
 
     def forget(self, key: Key) -> None:
         self._nothing_new.pop(key, None)
