@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final, final
 from urllib.parse import parse_qs
 
@@ -38,6 +38,7 @@ from kafila.store.interface import StoreUnavailable
 from kafila.telemetry.tasks import cancelled
 from kafila.watch import Entry, Event
 
+from .client_side import ClientSide
 from .request import Request
 from .responses import Sender
 from .upgrades import ROOM
@@ -118,43 +119,58 @@ class TunnelEndpoint:
             self._replace(name, "another connection of the agent came after it")
             self._open[name] = (cluster["metadata"]["uid"], session, tunnel)
             self._ways.put(name, session, here(tunnel, endpoint, server_name))
-            heard = asyncio.Event()
-
-            def measured() -> None:
-                LATENCY.labels(name).set(tunnel.latency)
-                heard.set()
-
-            tunnel.on_latency = measured
-            task = asyncio.current_task()
-            assert task is not None
-            self._serving.add(task)
-            OPEN.inc()
             log.info("tunnel opened", cluster=name, endpoint=endpoint, session=session)
             client.ended.add_done_callback(lambda _: tunnel.finish())
-            keeping = [
-                asyncio.create_task(tunnel.keep()),
-                asyncio.create_task(self._publish(name, route, tunnel, heard)),
-            ]
-            try:
-                client.join(tunnel)
-                why = await asyncio.shield(tunnel.ended)
-                log.info("tunnel ended", cluster=name, session=session, reason=why.reason or why.code)
-                ENDED.labels(_counted(why.code)).inc()
-            finally:
-                OPEN.dec()
-                tunnel.end(GOING_AWAY, "the server is shutting down")
-                self._ways.remove(name, session)
-                self._overtaken.discard(session)
-                if self._open.get(name, ("", ""))[1] == session:
-                    del self._open[name]
-                if name not in self._open:
-                    with contextlib.suppress(KeyError):
-                        LATENCY.remove(name)
-                await cancelled(*keeping)
+            with self._counted_in():
                 try:
-                    await self._withdraw(name, session)
+                    await self._kept(name, tunnel, client, route)
                 finally:
-                    self._serving.discard(task)
+                    tunnel.end(GOING_AWAY, "the server is shutting down")
+                    self._forget(name, session)
+                    await self._withdraw(name, session)
+
+    @contextlib.contextmanager
+    def _counted_in(self) -> Iterator[None]:
+        """This task is waited for at the end."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._serving.add(task)
+        OPEN.inc()
+        try:
+            yield
+        finally:
+            OPEN.dec()
+            self._serving.discard(task)
+
+    async def _kept(self, name: str, tunnel: Tunnel, client: ClientSide, route: Callable[[], Route]) -> None:
+        """Until it ends."""
+        heard = asyncio.Event()
+
+        def measured() -> None:
+            LATENCY.labels(name).set(tunnel.latency)
+            heard.set()
+
+        tunnel.on_latency = measured
+        keeping = [
+            asyncio.create_task(tunnel.keep()),
+            asyncio.create_task(self._publish(name, route, tunnel, heard)),
+        ]
+        try:
+            client.join(tunnel)
+            why = await asyncio.shield(tunnel.ended)
+            log.info("tunnel ended", cluster=name, session=route().session, reason=why.reason or why.code)
+            ENDED.labels(_counted(why.code)).inc()
+        finally:
+            await cancelled(*keeping)
+
+    def _forget(self, name: str, session: str) -> None:
+        self._ways.remove(name, session)
+        self._overtaken.discard(session)
+        if self._open.get(name, ("", ""))[1] == session:
+            del self._open[name]
+        if name not in self._open:
+            with contextlib.suppress(KeyError):
+                LATENCY.remove(name)
 
     def _cluster(self, name: str) -> Object:
         """Raises StatusError 404."""

@@ -91,24 +91,13 @@ def by_metrics(
         computed(metric, answer, workload, tuning, namespace, now.wall)
         for metric, answer in zip(metrics, answers, strict=True)
     ]
-    usable = [each for each in found if isinstance(each, Computed)]
     failures = [each for each in found if isinstance(each, Failed)]
     events = tuple(Warned(each.reason, each.message) for each in failures)
     current = workload.replicas
+    usable = [each for each in found if isinstance(each, Computed)]
     best = max(usable, key=lambda each: each.replicas, default=None)
-    error = ""
-    if failures:
-        counts = f"{len(failures)} invalid out of {len(metrics)}"
-        error = f"invalid metrics ({counts}), first error is: {failures[0].error}"
     if best is None or (failures and best.replicas < current):
-        conditions = (_unable(failures[0]),) if failures else ()
-        return Verdict(
-            current,
-            conditions=conditions,
-            events=(*events, Warned("FailedComputeMetricsReplicas", error)),
-            error=error,
-            failed=True,
-        )
+        return _failed(current, failures, events, len(metrics))
     text = f"the HPA was able to successfully calculate a replica count from {best.name}"
     active = condition(ACTIVE, "True", "ValidMetricFound", text)
     outcome = normalized(
@@ -131,8 +120,26 @@ def by_metrics(
             condition(LIMITED, "True" if outcome.limited else "False", *outcome.why_limited),
         ),
         events,
-        error,
+        _error(failures, len(metrics)),
     )
+
+
+def _failed(current: int, failures: Sequence[Failed], events: tuple[Warned, ...], metrics: int) -> Verdict:
+    error = _error(failures, metrics)
+    return Verdict(
+        current,
+        conditions=(_unable(failures[0]),) if failures else (),
+        events=(*events, Warned("FailedComputeMetricsReplicas", error)),
+        error=error,
+        failed=True,
+    )
+
+
+def _error(failures: Sequence[Failed], metrics: int) -> str:
+    """Empty when there are none."""
+    if not failures:
+        return ""
+    return f"invalid metrics ({len(failures)} invalid out of {metrics}), first error is: {failures[0].error}"
 
 
 def _reason(best: Computed, current: int) -> str:
