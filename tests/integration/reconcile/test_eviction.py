@@ -65,6 +65,7 @@ async def test_the_task_says_who_and_why(failing: Lab) -> None:
     )
     await taint(failing, "m2", TAINT)
     await failing.until(lambda: failing.placed("web-deployment") == {"m1": 2})
+    assert datetime.fromisoformat(seen[0].pop("creationTimestamp"))
     assert seen[0] == {
         "fromCluster": "m2",
         "purgeMode": "Directly",
@@ -72,6 +73,28 @@ async def test_the_task_says_who_and_why(failing: Lab) -> None:
         "reason": "TaintUntolerated",
         "producer": "TaintManager",
     }
+
+
+async def test_an_eviction_takes_few_writes(failing: Lab) -> None:
+    """While very many copies leave a cluster, others wait behind each write and each run."""
+    await failing.create(failing.policy(select=[{"apiVersion": "v1", "kind": "ConfigMap"}]))
+    await failing.create(failing.config("web"))
+    await failing.until(lambda: failing.in_clusters("ConfigMap", "web") == ["m1", "m2"])
+    await failing.rest()
+    before = failing.get("ResourceBinding", "web-configmap")["metadata"]["generation"]
+    found: list[Object] = []
+    failing.registry.cache.listen(
+        "resourcebindings.work.karmada.io",
+        lambda event: found.append(event.new.decode()) if event.key.name == "web-configmap" else None,
+    )
+    await taint(failing, "m2", TAINT)
+    await failing.until(lambda: failing.in_clusters("ConfigMap", "web") == ["m1"])
+    await failing.rest()
+    reported = [[item["clusterName"] for item in each["status"]["aggregatedStatus"]] for each in found]
+    assert reported[-1] == ["m1"]
+    generations = [generation for each in found if (generation := each["metadata"]["generation"]) > before]
+    assert generations[-1] == before + 2, "the task comes, and goes"
+    assert len(generations) <= 4, "it leaves, is decided about, its task is done, and what it left is gone"
 
 
 async def test_a_cluster_that_changes_is_noted_and_its_bindings_are_looked_for_later(failing: Lab) -> None:

@@ -69,7 +69,7 @@ def tolerated_seconds(behavior: ApplicationFailoverBehavior) -> int:
 
 
 def failed_over(
-    binding: Binding, behavior: ApplicationFailoverBehavior, clusters: Sequence[str], gates: Gates
+    binding: Binding, behavior: ApplicationFailoverBehavior, clusters: Sequence[str], gates: Gates, now: float
 ) -> Binding:
     """The binding without ``clusters``, which become its tasks; the same object if it is in none of them.
 
@@ -88,6 +88,7 @@ def failed_over(
         spec = evict(
             spec,
             cluster,
+            now,
             reason=constants.EVICTION_APPLICATION,
             producer=producer(binding),
             purge_mode=mode,

@@ -28,6 +28,7 @@ class EvictionRefused(ValueError):
 def evict(
     binding_spec: ResourceBindingSpec,
     cluster: str,
+    now: float,
     *,
     reason: str,
     producer: str,
@@ -38,7 +39,10 @@ def evict(
     preserved_labels: Mapping[str, str] | None = None,
     clusters_before: Sequence[str] = (),
 ) -> ResourceBindingSpec:
-    """The spec with ``cluster`` moved from ``clusters`` to ``gracefulEvictionTasks``; the same object if it is not there."""
+    """The spec with ``cluster`` moved from ``clusters`` to ``gracefulEvictionTasks``; the same object if it is not there.
+
+    The task is stamped with its start at once: in Karmada another controller does that, in a write of its own.
+    """
     leaving = next((target for target in targets(binding_spec) if target["name"] == cluster), None)
     if leaving is None:
         return binding_spec
@@ -59,6 +63,7 @@ def evict(
         "gracePeriodSeconds": grace_period_seconds,
         "suppressDeletion": suppress_deletion,
         "preservedLabelState": dict(preserved_labels or {}) or None,
+        "creationTimestamp": rfc3339(now),
         "clustersBeforeFailover": list(clusters_before) or None,
     }
     given = {field: value for field, value in optional.items() if value is not None}

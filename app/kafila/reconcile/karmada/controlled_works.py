@@ -70,11 +70,13 @@ class ControlledWorks:
         await delete_work(self._registry, self._clusters.deleted_works, entry)
 
 
-async def delete_work(registry: Registry, deleted_works: DeletedWorks, entry: Entry) -> None:
-    """Unless it is on its way out. Raises StatusError."""
+async def delete_work(registry: Registry, deleted_works: DeletedWorks, entry: Entry) -> int:
+    """Unless it is on its way out. The revision of that, 0 where there was nothing to do. Raises StatusError."""
     if entry.meta.deletionTimestamp:
-        return
+        return 0
     deleted_works.by_us(entry)
     kind = registry.kind("work.karmada.io", "v1alpha1", "works")
     with ignoring_not_found():
-        await registry.delete(kind, entry.key.namespace, entry.key.name, DeleteOptions(uid=entry.meta.uid))
+        options = DeleteOptions(uid=entry.meta.uid)
+        return (await registry.delete(kind, entry.key.namespace, entry.key.name, options))[0].revision
+    return 0

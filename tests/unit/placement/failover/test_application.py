@@ -95,7 +95,7 @@ def test_whose_unhealthy_copies_stay() -> None:
 )
 def test_the_task(behavior: dict[str, Any], task: dict[str, Any]) -> None:
     made = failing({"m1": "Unhealthy", "m2": "Healthy"}, **behavior)
-    left = failed_over(made, made["spec"]["failover"]["application"], ["m1"], DEFAULT_GATES)
+    left = failed_over(made, made["spec"]["failover"]["application"], ["m1"], DEFAULT_GATES, 0.0)
     assert left["spec"]["clusters"] == [{"name": "m2", "replicas": 1}]
     assert left["spec"]["gracefulEvictionTasks"] == [
         {
@@ -103,19 +103,20 @@ def test_the_task(behavior: dict[str, Any], task: dict[str, Any]) -> None:
             "reason": "ApplicationFailure",
             "producer": "resource-binding-application-failover-controller",
             "replicas": 1,
+            "creationTimestamp": "1970-01-01T00:00:00Z",
             **task,
         }
     ]
-    assert failed_over(made, made["spec"]["failover"]["application"], ["m9"], DEFAULT_GATES) is made
+    assert failed_over(made, made["spec"]["failover"]["application"], ["m9"], DEFAULT_GATES, 0.0) is made
     del made["metadata"]["namespace"]
-    left = failed_over(made, made["spec"]["failover"]["application"], ["m1"], DEFAULT_GATES)
+    left = failed_over(made, made["spec"]["failover"]["application"], ["m1"], DEFAULT_GATES, 0.0)
     (found,) = left["spec"]["gracefulEvictionTasks"]
     assert found["producer"] == "cluster-resource-binding-application-failover-controller"
 
 
 def test_state_goes_along() -> None:
     made = failing({"m1": "Unhealthy", "m2": "Unhealthy"}, purgeMode="Directly", statePreservation=RULES)
-    left = failed_over(made, made["spec"]["failover"]["application"], ["m1", "m2"], INJECTING)
+    left = failed_over(made, made["spec"]["failover"]["application"], ["m1", "m2"], INJECTING, 0.0)
     assert "clusters" not in left["spec"]
     for task in left["spec"]["gracefulEvictionTasks"]:
         assert task["preservedLabelState"] == {"job-id": "7"}
@@ -127,10 +128,10 @@ def test_why_it_cannot_leave() -> None:
     with pytest.raises(
         EvictionRefused, match="GracefulEviction featureGate must be enabled when purgeMode is Graciously"
     ):
-        failed_over(made, made["spec"]["failover"]["application"], ["m1"], frozenset())
+        failed_over(made, made["spec"]["failover"]["application"], ["m1"], frozenset(), 0.0)
     made = failing({"m1": None}, purgeMode="Directly", statePreservation=RULES)
     with pytest.raises(EvictionRefused, match=r"has not yet been collected from Cluster\(m1\)"):
-        failed_over(made, made["spec"]["failover"]["application"], ["m1"], INJECTING)
+        failed_over(made, made["spec"]["failover"]["application"], ["m1"], INJECTING, 0.0)
 
 
 healths = st.dictionaries(

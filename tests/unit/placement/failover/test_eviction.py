@@ -17,7 +17,7 @@ STARTED = "1970-01-01T00:00:00Z"
 
 def test_a_cluster_moves_to_the_tasks() -> None:
     spec = binding(3, clusters=[{"name": "m1", "replicas": 2}, {"name": "m2", "replicas": 1}])["spec"]
-    left = evict(spec, "m1", reason="TaintUntolerated", producer="TaintManager", purge_mode="Gracefully")
+    left = evict(spec, "m1", 0.0, reason="TaintUntolerated", producer="TaintManager", purge_mode="Gracefully")
     assert left["clusters"] == [{"name": "m2", "replicas": 1}]
     assert left["gracefulEvictionTasks"] == [
         {
@@ -26,13 +26,17 @@ def test_a_cluster_moves_to_the_tasks() -> None:
             "producer": "TaintManager",
             "purgeMode": "Gracefully",
             "replicas": 2,
+            "creationTimestamp": STARTED,
         }
     ]
+    assert (
+        remaining_tasks({"metadata": {"generation": 2}, "spec": left}, 600.0, 1.0)[0] == left["gracefulEvictionTasks"]
+    ), "no other write has to stamp it"
     assert len(spec["clusters"]) == 2
-    assert evict(left, "m1", reason="x", producer="y") is left
+    assert evict(left, "m1", 9.0, reason="x", producer="y") is left
     back = {**left, "clusters": [{"name": "m1", "replicas": 1}]}
-    assert len(evict(back, "m1", reason="x", producer="y")["gracefulEvictionTasks"]) == 1
-    assert "clusters" not in evict(back, "m1", reason="x", producer="y")
+    assert len(evict(back, "m1", 9.0, reason="x", producer="y")["gracefulEvictionTasks"]) == 1
+    assert "clusters" not in evict(back, "m1", 9.0, reason="x", producer="y")
     assert evicted_event("m1")[2] == "Evict from cluster m1 succeed."
 
 

@@ -99,7 +99,7 @@ class ApplicationFailover(QueueController[Key]):
                 return current
             # what has become of it meanwhile counts
             left = look(current, behavior, seen.since, time.monotonic()).due
-            return failed_over(current, behavior, left, self._gates)
+            return failed_over(current, behavior, left, self._gates, time.time())
 
         try:
             await self._registry.modify(self._kinds.of_binding(key), key.namespace, key.name, evicted, OPTIONS)

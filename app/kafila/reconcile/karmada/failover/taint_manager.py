@@ -273,6 +273,7 @@ class TaintManager(QueueController[Stay]):
         spec = evict(
             binding["spec"],
             cluster,
+            time.time(),
             reason=constants.EVICTION_TAINT,
             producer=constants.PRODUCER_TAINT_MANAGER,
             purge_mode=mode,

@@ -133,6 +133,18 @@ class Committer:
         for entry in entries:
             await delete_work(self._registry, self._deleted, entry)
 
+    async def delete_orphans(self, entries: Iterable[Entry]) -> bool:
+        """Works of a binding that was stored as it is without them. Returns whether somebody else wrote one meanwhile, after us."""
+        missed = False
+        for entry in entries:
+            self._own.begin([entry.key])
+            revision = 0
+            try:
+                revision = await delete_work(self._registry, self._deleted, entry)
+            finally:
+                missed |= self._own.end(entry.key) > revision
+        return missed
+
     def record(self, binding: Binding, template: Object, events: Sequence[Event]) -> None:
         """Records events on a binding and its template that go with no write."""
         self._recorder.enclosed(new_events(binding, self._uid_of(binding, []), template, events)).record_later()

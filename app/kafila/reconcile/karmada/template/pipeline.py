@@ -88,6 +88,8 @@ class Commits(Protocol):
 
     async def delete_works(self, entries: Iterable[Entry]) -> None: ...
 
+    async def delete_orphans(self, entries: Iterable[Entry]) -> bool: ...
+
 
 class Placed(Protocol):
     """Who is decided about meanwhile reckons with what was decided here."""
@@ -160,7 +162,11 @@ class Pipeline:
         if state.decision is not None:
             failed = state.decision.failure is not None
             scheduled(state.reason, existing is None, failed, time.perf_counter() - began)
-        await self._commits.delete_works(work.entry for work in state.orphans)
+        orphans = [work.entry for work in state.orphans]
+        if shares is ALONE:
+            missed |= await self._commits.delete_orphans(orphans)
+        else:  # the object's other bindings are told, which have to do without them too
+            await self._commits.delete_works(orphans)
         await self._write_status(kind, state)
         return Outcome(state.retry, missed, state.wake)
 

@@ -41,6 +41,7 @@ class Around:
         self.did: list[str] = []
         self.states: list[State] = []
         self.items: list[Object] = []
+        self.missed_while_deleting = False
         self.pipeline = Pipeline(self, self, self, self, self)
 
     async def decide(self, compute: Callable[[Interpreter], T], size: int = 0) -> T:
@@ -77,6 +78,10 @@ class Around:
     async def delete_works(self, entries: Iterable[Any]) -> None:
         self.did += [f"delete {entry}" for entry in entries]
 
+    async def delete_orphans(self, entries: Iterable[Any]) -> bool:
+        self.did += [f"delete {entry}" for entry in entries]
+        return self.missed_while_deleting
+
     @contextlib.contextmanager
     def storing(self, key: Key, before: Object | None, binding: Object) -> Iterator[None]:
         self.did.append(f"store {key.name}")
@@ -105,6 +110,12 @@ async def test_works_go_after_the_commit_where_the_binding_is_no_longer() -> Non
     await around.pipeline.run(KIND, deployment(), None, STORED, EnqueueReason.DEPENDENCY)
     assert around.did[-2:] == ["delete entry of nginx-687f7fb96f", "write status"]
     assert [each.cluster for each in around.states[0].orphans] == ["m9"]
+
+
+async def test_a_work_that_somebody_wrote_while_it_was_deleted_is_looked_at_again() -> None:
+    around = Around(Given(), placed("m1"), [work("m1"), work("m9")])
+    around.missed_while_deleting = True
+    assert (await around.pipeline.run(KIND, deployment(), None, STORED, EnqueueReason.DEPENDENCY)).missed
 
 
 async def test_a_fact_that_takes_time_is_fetched_and_the_steps_are_run_again() -> None:

@@ -17,8 +17,11 @@ from .given import Given, placed, state, work
 )
 def test_works_where_the_binding_is_no_longer(spec: dict, orphans: list[str]) -> None:  # type: ignore[type-arg]
     works = [work("m1"), work("m2"), work("m3")]
-    after = find_orphans(state(placed("m1", **spec), works=works), Given())
+    before = state(placed("m1", **spec), works=works)._replace(reporting=[each.obj for each in works])
+    after = find_orphans(before, Given())
     assert [each.cluster for each in after.orphans] == orphans
+    left = [each.obj for each in works if each.cluster not in orphans]
+    assert after.reporting == left, "what is deleted in the same run is not in the status that it writes"
 
 
 def test_works_where_the_namespace_may_not_be() -> None:
