@@ -10,7 +10,15 @@ from collections.abc import Callable, Sequence
 from math import ceil
 from typing import Any, Final
 
-from .values import STEPS, Opaque, cost_size, find, is_list, is_map, keys
+from .bounds import STEPS
+from .values import (
+    Opaque,
+    cost_size,
+    find,
+    is_list,
+    is_map,
+    keys,
+)
 
 TRAVERSAL: Final = 0.1  # per character of a string
 REGEX: Final = 0.25  # per character of a pattern

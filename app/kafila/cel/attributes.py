@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, final
 
+from .bounds import CostExceeded
 from .gotext import shown
 from .steps import COST, LIMIT, Frame, Step, charge
 from .values import (
     MISSING,
     NO_OVERLOAD,
     NONE,
-    CostExceeded,
     EvaluationError,
     Growing,
     Joined,

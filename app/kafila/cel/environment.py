@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple, final
 
 from . import macros
 from .ast import Expr, Ident, Select, walk
+from .bounds import STEPS, CostExceeded, steps_of
 from .checker import Checker
 from .declarations import Library, merged
 from .estimate import Estimator
@@ -24,10 +25,10 @@ from .parser import Unparsable, parse
 from .planner import Planner, Unplannable
 from .ranges import Path, Range
 from .source import CompileError, Issue
-from .steps import FIRST_VARIABLE, LIMIT, Frame, Step
+from .steps import COST, FIRST_VARIABLE, LIMIT, Frame, Step
 from .types import Type
 from .validators import problems
-from .values import MISSING, STEPS, CostExceeded, EvaluationError
+from .values import MISSING, EvaluationError
 
 PER_CALL_LIMIT: Final = 1_000_000  # of one evaluation, about 0.1 s in kube-apiserver
 UNLIMITED: Final = 2**62
@@ -54,12 +55,15 @@ BINDINGS: Final = Library("bindings", macros=macros.BINDINGS)  # cel.bind, which
 
 
 class Result(NamedTuple):
-    """``error``: why there is no value; ``exceeded``: it was stopped at the cost limit."""
+    """``error``: why there is no value; ``exceeded``: it was stopped at the cost limit. ``work``: what budgets are charged: its cost,
+    or more where it has looked at more than that says.
+    """
 
     value: Any
     cost: int
     error: str = ""
     exceeded: bool = False
+    work: int = 0
 
 
 def _unknown(path: Path) -> int | None:
@@ -100,15 +104,20 @@ class Program:
         frame[LIMIT] = cost_limit
         for slot, name in self._used:
             frame[slot] = bindings.get(name, MISSING)
-        STEPS.begin(cost_limit)
+        around, steps = STEPS.left, steps_of(cost_limit)  # a variable of a policy is evaluated within what asks for it
+        STEPS.begin(steps)
+        value, error, exceeded = None, "", False
         try:
-            return Result(self._step(frame), frame[0])
+            value = self._step(frame)
         except EvaluationError as problem:
-            return Result(None, frame[0], str(problem))
+            error = str(problem)
         except CostExceeded as problem:
-            return Result(None, max(frame[0], cost_limit + 1), str(problem), True)
+            frame[COST] = max(frame[COST], cost_limit + 1)
+            error, exceeded = str(problem), True
         except RecursionError:
-            return Result(None, frame[0], "expression is nested too deeply")
+            error = "expression is nested too deeply"
+        looked, STEPS.left = steps - STEPS.left, around
+        return Result(value, frame[COST], error, exceeded, max(frame[COST], looked))
 
 
 @final

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any, Final
 
 from .attributes import Attribute, Lazy
+from .bounds import CostExceeded
 from .gotext import shown
 from .libraries.operators import add
 from .steps import COST, LIMIT, LIST_COST, MAP_COST, STRUCT_COST, Constant, Frame, Maker, Step, charge
 from .values import (
     BoolKey,
-    CostExceeded,
     Duration,
     EvaluationError,
     Growing,

@@ -6,13 +6,15 @@ import math
 import re
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from decimal import Decimal
+from functools import lru_cache
+from itertools import islice
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+from .bounds import STEPS
 from .values import (
     INT_MAX,
     INT_MIN,
-    STEPS,
     Duration,
     EvaluationError,
     Opaque,
@@ -25,6 +27,7 @@ from .values import (
 )
 
 SECOND: Final = 10**9
+_LOOK_UP: Final = 50  # steps, of a time zone
 MIN_SECONDS: Final = -62135596800
 MAX_SECONDS: Final = 253402300799
 _UNITS: Final = {
@@ -133,12 +136,19 @@ def in_zone(value: Timestamp, zone: str) -> datetime:
         raise EvaluationError("timestamp overflow") from None
 
 
+@lru_cache(maxsize=1024)  # there are about six hundred
+def _named(zone: str) -> tzinfo:
+    """Raises ValueError, OSError, KeyError."""
+    return ZoneInfo(zone)
+
+
 def _zone(zone: str) -> tzinfo:
     if ":" not in zone:
         if zone in ("", "UTC"):
             return UTC
+        STEPS.take(_LOOK_UP)
         try:
-            return ZoneInfo(zone)
+            return _named(zone)
         except (ValueError, OSError, KeyError):
             raise EvaluationError(f"unknown time zone {zone}") from None
     hours, _, minutes = zone.partition(":")
@@ -163,18 +173,22 @@ def shown(value: Any) -> str:
         return "null"
     if isinstance(value, float):
         return general(value)
-    if isinstance(value, int | str):
+    if isinstance(value, str):
+        STEPS.take(len(value) >> 12)
+        return value
+    if isinstance(value, int):
         return str(value)
     if isinstance(value, bytes):
+        STEPS.take(len(value) >> 3)
         return "[" + " ".join(map(str, value)) + "]"
     if isinstance(value, Duration):
         return go_duration(value.nanos)
     if isinstance(value, Timestamp):
         return timestamp_text(value)
     if is_list(value):
-        return "[" + ", ".join(shown(part) for part in list(value)[:100]) + "]"
+        return "[" + ", ".join(shown(part) for part in islice(value, 100)) + "]"
     if is_map(value):
-        return "{" + ", ".join(f"{shown(key)}: {shown(find(value, key))}" for key in list(keys(value))[:100]) + "}"
+        return "{" + ", ".join(f"{shown(key)}: {shown(find(value, key))}" for key in islice(keys(value), 100)) + "}"
     if isinstance(value, Optional):
         return f"optional({shown(value.value)})" if value.present else "optional.none()"
     return type(value).__name__ if isinstance(value, Opaque) else str(value)

@@ -7,9 +7,10 @@ from typing import Any, Final
 
 import re2
 
-from kafila.machinery.structural.patterns import MEMORY, matcher, pattern_error
+from kafila.machinery.structural.patterns import MEMORY, instructions, matcher, pattern_error
 
-from .values import MAX_ELEMENTS, NO_OVERLOAD, CostExceeded, EvaluationError
+from .bounds import STEPS, CostExceeded
+from .values import MAX_ELEMENTS, NO_OVERLOAD, EvaluationError
 
 
 def _options() -> re2.Options:
@@ -20,6 +21,7 @@ def _options() -> re2.Options:
     return options
 
 
+_MATCH: Final = 8  # steps
 _OPTIONS: Final = _options()
 
 
@@ -28,6 +30,27 @@ def _finder(pattern: str) -> Any:
     found = re2.compile(pattern, _OPTIONS)
     re2.purge()
     return found
+
+
+def _compiles(pattern: Any) -> None:
+    """Before one is used that may be another one each time: no evaluation pays twice. Raises CostExceeded."""
+    if isinstance(pattern, str) and STEPS.is_new(pattern):
+        STEPS.take(2 * instructions(pattern))
+
+
+def searched_now(text: Any, pattern: Any) -> bool:
+    _compiles(pattern)
+    return searched(text, pattern)
+
+
+def first_match_now(text: Any, pattern: Any) -> str:
+    _compiles(pattern)
+    return first_match(text, pattern)
+
+
+def all_matches_now(text: Any, pattern: Any, most: Any = -1) -> list[str]:
+    _compiles(pattern)
+    return all_matches(text, pattern, most)
 
 
 def searched(text: Any, pattern: Any) -> bool:
@@ -62,6 +85,7 @@ def all_matches(text: Any, pattern: Any, most: Any = -1) -> list[str]:
     out: list[str] = []
     last = -1  # where the last match ended: Go skips an empty one right there
     for found in compiled.finditer(text):
+        STEPS.take(_MATCH + (len(text) - found.start() >> 11))  # what is looked for next may be looked for to the end
         if found.end() == found.start() == last:
             continue
         out.append(found.group(0))

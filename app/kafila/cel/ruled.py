@@ -283,9 +283,9 @@ class _Run:
     ) -> None:
         assert rule.program is not None
         result = rule.program.evaluate(bindings)
-        if result.cost > self.left:
+        if result.work > self.left:
             self._stop(path, node, _OUT)
-        self.left -= result.cost
+        self.left -= result.work
         if result.exceeded:
             why = f"'{result.error}': no further validation rules will be run due to call cost exceeds limit for rule: {rule.text}"
             self._stop(path, node, why)
@@ -318,7 +318,7 @@ class _Run:
         assert rule.message is not None
         source = rule.source["messageExpression"]
         result = rule.message.evaluate(bindings)
-        if result.cost > self.left:
+        if result.work > self.left:
             return (
                 "",
                 "messageExpression evaluation failed due to running out of cost budget, no further validation rules will be run",
@@ -326,7 +326,7 @@ class _Run:
         if result.exceeded:
             head = "no further validation rules will be run due to call cost exceeds limit for messageExpression"
             return "", f'{head}: "{source}"'
-        self.left -= result.cost
+        self.left -= result.work
         text = result.value.strip() if isinstance(result.value, str) else ""
         return ("" if len(text.encode()) > LONGEST_MESSAGE or "\n" in text else text), ""
 

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from typing import Any, Final, Protocol, final
 
 from .actual_cost import cost_of_call
+from .bounds import CostExceeded
 from .declarations import Implementation
 from .values import (
     NO_OVERLOAD,
-    CostExceeded,
     EvaluationError,
     Optional,
     equal,

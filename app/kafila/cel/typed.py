@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any, Final, final
 
+from kafila.machinery.amount import MAX_MADE, count
 from kafila.machinery.structural.props import (
     EMBEDDED,
     INT_OR_STRING,
@@ -20,13 +21,13 @@ from kafila.machinery.structural.props import (
     properties,
 )
 
+from .bounds import STEPS
 from .gotext import parse_duration, parse_timestamp
 from .schema import escaped, unescaped, with_metadata
 from .types import Type, opaque
 from .values import (
     MISSING,
     NO_OVERLOAD,
-    STEPS,
     Duration,
     EvaluationError,
     ListLike,
@@ -223,6 +224,7 @@ class Preserved(Opaque):
         self.raw = raw
 
     def equals(self, other: Any) -> bool:
+        STEPS.take(count(self.raw, MAX_MADE) >> 4)
         return bool(self.raw == _raw(other))
 
 
@@ -317,6 +319,7 @@ class TypedList(ListLike):
 
 
 def _hashable(raw: Any) -> Any:
+    STEPS.take()
     if isinstance(raw, dict):
         return tuple((key, _hashable(raw[key])) for key in sorted(raw))
     if isinstance(raw, list):

@@ -15,32 +15,24 @@
 from __future__ import annotations
 
 import math
-import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final, final
 
 from . import types
+from .bounds import STEPS, CostExceeded
 from .types import Type
 
 INT_MAX: Final = 2**63 - 1
 INT_MIN: Final = -(2**63)
 UINT_MAX: Final = 2**64 - 1
 MAX_ELEMENTS: Final = 1_000_000  # of what one call makes or compares: more is over every cost limit
-MAX_COMPARED: Final = 200_000  # values: an object of a request has half of it
 MAX_TEXT: Final = 16_000_000  # characters, likewise
 
 
 class EvaluationError(Exception):
     """An expression that has no value; its message is cel-go's."""
-
-
-class CostExceeded(Exception):
-    """No ``||`` absorbs it."""
-
-    def __init__(self) -> None:
-        super().__init__("operation cancelled: actual cost limit exceeded")
 
 
 NO_OVERLOAD: Final = "no such overload"
@@ -148,6 +140,7 @@ class Joined(ListLike):
             return self._flat
         if self._size > MAX_ELEMENTS:
             raise CostExceeded
+        STEPS.take(self._size >> 6)
         flat: list[Any] = []
         todo: list[Any] = [self]
         while todo:
@@ -249,26 +242,6 @@ def is_list(value: Any) -> bool:
 
 def is_map(value: Any) -> bool:
     return isinstance(value, dict | MapLike)
-
-
-class Steps(threading.local):
-    """How much an evaluation may still look at to compare: values may share their parts, and be exponentially big, of which
-    cel-go's costs know nothing.
-    """
-
-    left = MAX_COMPARED
-
-    def begin(self, cost_limit: int) -> None:
-        """Another evaluation begins in this thread."""
-        self.left = min(MAX_COMPARED, 2 * cost_limit) + cost_limit // 2
-
-    def take(self) -> None:
-        self.left -= 1
-        if self.left < 0:
-            raise CostExceeded
-
-
-STEPS: Final = Steps()
 
 
 def equal(first: Any, second: Any) -> bool:

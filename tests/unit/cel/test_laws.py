@@ -134,3 +134,31 @@ def test_a_dry_run_costs_what_a_run_costs(value: Any) -> None:
     assert run("[a, a].map(v, [v, v]) == [[a, a], [a, a]] ? 1 : 2", a=value) == result
     stopped = PROGRAMS["[a, a].map(v, [v, v]) == [[a, a], [a, a]] ? 1 : 2"].evaluate({"a": value}, result.cost - 1)
     assert stopped.exceeded
+
+
+@given(st.text("ab", max_size=60), st.text("ab", min_size=10, max_size=24), st.integers(0, 70))
+def test_the_last_place_of_a_part(text: str, part: str, start: int) -> None:
+    found = run("a.lastIndexOf(b)", a=text, b=part).value
+    assert found == text.rfind(part)
+    assert run("(a + b + a).lastIndexOf(b)", a=text, b=part).value == (text + part + text).rfind(part)
+    within = run("a.lastIndexOf(b, c)", a=text, b=part, c=start).value
+    assert within == (-1 if start >= len(text) else text.rfind(part, 0, start + len(part)))
+
+
+LONG = st.builds(
+    "{}{}{}{}.{}{}e{}".format,
+    st.sampled_from(["", "-", "+"]),
+    st.integers(0, 900).map("0".__mul__),
+    st.integers(0, 10**20),
+    st.integers(0, 1500).map("9".__mul__),
+    st.integers(0, 1500).map("0".__mul__),
+    st.integers(0, 10**20),
+    st.integers(-2000, 400),
+)
+
+
+@given(LONG)
+def test_the_double_of_many_digits(text: str) -> None:
+    wanted = float(text)
+    found = run("double(a)", a=text)
+    assert found.error if math.isinf(wanted) else found.value == wanted

@@ -77,7 +77,7 @@ def test_a_macro_that_repeats_its_target_does_not_grow_without_end() -> None:
 def test_the_cost_of_asking_and_of_nothing() -> None:
     program = ENVIRONMENT.compile("x == x")
     assert program.evaluate({"x": 1}, 0).exceeded
-    assert program.evaluate({"x": 1}, 3) == (True, 3, "", False)
+    assert program.evaluate({"x": 1}, 3) == (True, 3, "", False, 3)
 
 
 @pytest.mark.parametrize("digits", [27, 28, 29, 100, 999])

@@ -147,7 +147,7 @@ def result_of(expression: Expression, bindings: Object, budget: Budget, *, named
         return Result(None, 0, f"compilation error: compilation failed: {program}")
     limit = min(PER_CALL_LIMIT, max(0, budget.left))
     result = program.evaluate(bindings, limit)
-    if not budget.spend(result.cost) or (result.exceeded and limit < PER_CALL_LIMIT):
+    if not budget.spend(result.work) or (result.exceeded and limit < PER_CALL_LIMIT):
         budget.spend(budget.left + 1)  # too long for here, or for good
         raise Unusable(EXHAUSTED)
     if result.error and named:

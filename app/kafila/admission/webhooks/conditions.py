@@ -62,7 +62,7 @@ class Conditions:
             return None, 0, f"compilation error: compilation failed: {program}"
         result = program.evaluate(bindings)
         problem = f"expression '{condition.expression}' resulted in error: {result.error}" if result.error else ""
-        return result.value, result.cost, problem
+        return result.value, result.work, problem
 
     def _program(self, expression: str) -> Program | CompileError:
         found = self._compiled.get(expression)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from typing import Any, Final, final
 
+from kafila.cel.bounds import STEPS
 from kafila.cel.declarations import Library, member, overload
 from kafila.cel.types import BOOL, INT, STRING, Type, opaque
 from kafila.cel.values import NO_OVERLOAD, EvaluationError, Opaque
@@ -13,6 +14,7 @@ from kafila.core.quoting import quoted
 IP_TYPE: Final = opaque("net.IP")
 CIDR_TYPE: Final = opaque("net.CIDR")
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+_PARSED: Final = 4  # steps
 _HEX: Final = frozenset("0123456789abcdefABCDEF")
 
 
@@ -75,6 +77,7 @@ def _problem(text: str, message: str, at: str = "") -> ValueError:
 
 def _parsed(text: str) -> Address:
     """Raises ValueError with Go's message."""
+    STEPS.take(_PARSED)
     first = next((char for char in text if char in ".:%"), "")
     if first == ".":
         return _v4(text, text)

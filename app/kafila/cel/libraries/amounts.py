@@ -6,9 +6,17 @@ import re
 from functools import total_ordering
 from typing import Any, Final, final
 
+from kafila.cel.bounds import STEPS
 from kafila.cel.declarations import Library, member, overload
 from kafila.cel.types import BOOL, DOUBLE, INT, STRING, Type, struct
-from kafila.cel.values import INT_MAX, INT_MIN, NO_OVERLOAD, UINT_MAX, EvaluationError, Opaque
+from kafila.cel.values import (
+    INT_MAX,
+    INT_MIN,
+    NO_OVERLOAD,
+    UINT_MAX,
+    EvaluationError,
+    Opaque,
+)
 from kafila.core import quantity
 from kafila.core.quoting import quoted
 
@@ -98,6 +106,7 @@ class Semver(Opaque):
         self.build = build
 
     def _key(self) -> tuple[Any, ...]:
+        STEPS.take(len(self.pre) >> 2)
         # a number is below a name, and no release at all is above every one
         pre = tuple((0, part, "") if isinstance(part, int) else (1, 0, part) for part in self.pre)
         return self.numbers, not pre, pre
@@ -133,6 +142,7 @@ def _number(name: str, text: str) -> int:
 
 
 def _pre_release(text: str) -> int | str:
+    STEPS.take()
     if not text:
         raise EvaluationError("Prerelease is empty")
     if _DIGITS.fullmatch(text):
@@ -147,6 +157,7 @@ def _pre_release(text: str) -> int | str:
 
 
 def _build(text: str) -> str:
+    STEPS.take()
     if not text:
         raise EvaluationError("Build meta data is empty")
     if not _ALPHANUMERIC.fullmatch(text):

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from kafila.cel import types
+from kafila.cel.bounds import STEPS
 from kafila.cel.declarations import Library, Overload, member, overload
 from kafila.cel.gotext import (
     MAX_SECONDS,
@@ -21,7 +22,7 @@ from kafila.cel.gotext import (
     parse_timestamp,
     timestamp_text,
 )
-from kafila.cel.patterns import searched
+from kafila.cel.patterns import searched_now
 from kafila.cel.types import BOOL, BYTES, DOUBLE, DURATION, DYN, INT, LIST_A, MAP_AB, STRING, TIMESTAMP, UINT, A, Type
 from kafila.cel.values import (
     INT_MAX,
@@ -42,12 +43,32 @@ from .operators import checked_timestamp
 _INTEGER: Final = re.compile(r"[+-]?\d{1,40}", re.ASCII)
 _UNSIGNED: Final = re.compile(r"\d{1,40}", re.ASCII)
 _FLOAT: Final = re.compile(r"[+-]?(?:(?:\d(?:_?\d)*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|inf(?:inity)?|nan)", re.ASCII | re.I)
+_LONGEST_FLOAT: Final = 1000  # characters
+_DIGITS: Final = 800  # the middle between two doubles has 767 at most
 _TRUE: Final = frozenset(["1", "t", "true", "TRUE", "True", "T"])
 _FALSE: Final = frozenset(["0", "f", "false", "FALSE", "False", "F"])
 
 
 def _refused(value: Any, wanted: str) -> EvaluationError:
     return EvaluationError(f"type conversion error from '{type_of(value).name}' to '{wanted}'")
+
+
+def _is_float(text: str) -> bool:
+    STEPS.take(len(text) >> 5)
+    return _FLOAT.fullmatch(text) is not None and "_" not in text
+
+
+def _shortened(text: str) -> str:
+    """A number of the same value as a double, with no more digits than can count: what Python needs grows with their square."""
+    number, _, exponent = text.lower().partition("e")
+    sign = number[0] if number[0] in "+-" else ""
+    whole, _, rest = number.removeprefix(sign).partition(".")
+    digits = (whole + rest).lstrip("0")
+    power = len(digits) - len(rest)
+    more = "1" if digits[_DIGITS:].strip("0") else "0"
+    minus = "-" if exponent.startswith("-") else ""
+    raised = int(minus + (exponent.lstrip("+-0")[:18] or "0"))
+    return f"{sign}0.{digits[:_DIGITS]}{more}e{power + raised}"
 
 
 def to_int(value: Any) -> int:
@@ -89,8 +110,8 @@ def to_uint(value: Any) -> Uint:
 def to_double(value: Any) -> float:
     if isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
-    if isinstance(value, str) and _FLOAT.fullmatch(value) and "_" not in value:
-        found = float(value)
+    if isinstance(value, str) and _is_float(value):
+        found = float(value if len(value) <= _LONGEST_FLOAT else _shortened(value))
         if not math.isinf(found) or "i" in value.lower():
             return found
     raise _refused(value, "double")
@@ -243,8 +264,8 @@ CONVERSIONS: Final = Library(
         "endsWith": (member("ends_with_string", (STRING, STRING), BOOL, _string(str.endswith)),),
         "startsWith": (member("starts_with_string", (STRING, STRING), BOOL, _string(str.startswith)),),
         "matches": (
-            overload("matches", (STRING, STRING), BOOL, searched),
-            member("matches_string", (STRING, STRING), BOOL, searched),
+            overload("matches", (STRING, STRING), BOOL, searched_now),
+            member("matches_string", (STRING, STRING), BOOL, searched_now),
         ),
         "getFullYear": _of_time("year", lambda at: at.year),
         "getMonth": _of_time("month", lambda at: at.month - 1),

@@ -9,13 +9,12 @@ from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import Any, Final
 
 from kafila.cel.ast import Call, Expr, ListExpr, Literal, MapExpr
+from kafila.cel.bounds import STEPS, CostExceeded
 from kafila.cel.gotext import duration_text, general, timestamp_text
 from kafila.cel.source import Issue
 from kafila.cel.types import Type
 from kafila.cel.values import (
     MAX_TEXT,
-    STEPS,
-    CostExceeded,
     Duration,
     EvaluationError,
     Timestamp,
@@ -159,6 +158,7 @@ def _wrong(clause: str, value: Any) -> _Refused:
 def _string(value: Any, precision: int | None) -> str:
     STEPS.take()
     if isinstance(value, str):
+        STEPS.take(len(value) >> 12)
         return value
     if isinstance(value, bool):
         return "true" if value else "false"
@@ -267,6 +267,7 @@ def _whole(clause: str, spec: str) -> Callable[[Any, int | None], str]:
         if clause == "b" and isinstance(value, bool):
             return "1" if value else "0"
         if clause == "x" and isinstance(value, str | bytes):
+            STEPS.take(len(value) >> 9)
             text = (value.encode() if isinstance(value, str) else value).hex()
             return text.upper() if spec == "X" else text
         raise _wrong(clause, value)

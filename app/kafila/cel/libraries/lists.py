@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import cmp_to_key
 from typing import Any, Final
 
+from kafila.cel.bounds import STEPS, CostExceeded
 from kafila.cel.declarations import Library, Overload, member, overload
 from kafila.cel.macros import LISTS as MACROS
 from kafila.cel.types import (
@@ -26,8 +27,6 @@ from kafila.cel.types import (
 )
 from kafila.cel.values import (
     MAX_ELEMENTS,
-    STEPS,
-    CostExceeded,
     Duration,
     EvaluationError,
     Uint,
@@ -136,7 +135,7 @@ def _sliced(values: Any, start: int, end: int) -> list[Any]:
         raise EvaluationError(f"{head}start index must be less than or equal to end index")
     if len(values) < end:
         raise EvaluationError(f"{head}list is length {len(values)}")
-    return list(values)[start:end]
+    return values[start:end] if isinstance(values, list) else [values.at(at) for at in range(start, end)]
 
 
 def _flattened(values: Any, depth: int = 1) -> list[Any]:
@@ -148,6 +147,7 @@ def _flattened(values: Any, depth: int = 1) -> list[Any]:
         source, left = todo[-1]
         for value in source:
             if left and is_list(value):
+                STEPS.take(1 + (len(value) >> 4))
                 todo.append((iter(value), left - 1))
                 break
             out.append(value)

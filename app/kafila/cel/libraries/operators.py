@@ -6,6 +6,7 @@ import math
 from typing import Any, Final
 
 from kafila.cel import types
+from kafila.cel.bounds import CostExceeded
 from kafila.cel.declarations import Library, Overload, overload
 from kafila.cel.gotext import MAX_SECONDS, MIN_SECONDS, SECOND
 from kafila.cel.types import BOOL, BYTES, DOUBLE, DURATION, INT, LIST_A, MAP_AB, STRING, TIMESTAMP, UINT, A, B, Type
@@ -15,7 +16,6 @@ from kafila.cel.values import (
     MAX_TEXT,
     NO_OVERLOAD,
     UINT_MAX,
-    CostExceeded,
     Duration,
     EvaluationError,
     Growing,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from kafila.cel.bounds import CostExceeded
 from kafila.cel.declarations import Library, member, overload
 from kafila.cel.gotext import shown
-from kafila.cel.patterns import all_matches, first_match
+from kafila.cel.patterns import all_matches_now, first_match_now
 from kafila.cel.types import DYN, INT, LIST_STRING, STRING, list_of
-from kafila.cel.values import MAX_TEXT, CostExceeded, EvaluationError
+from kafila.cel.values import MAX_TEXT, EvaluationError
 from kafila.core.quoting import ESCAPES
 
 from .formatting import formatted
@@ -16,6 +17,9 @@ from .formatting import formatted
 _SPACE: Final = "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000"
 _UPPER: Final = {code: code - 32 for code in range(ord("a"), ord("z") + 1)}
 _LOWER: Final = {code: code + 32 for code in range(ord("A"), ord("Z") + 1)}
+
+
+_SHORT: Final = 16  # characters
 
 
 def _out_of_range(index: int) -> EvaluationError:
@@ -47,7 +51,13 @@ def _last_index_of(text: str, part: str, start: int | None = None) -> int:
         return start
     if start < 0:
         raise _out_of_range(start)
-    return -1 if start >= len(text) else text.rfind(part, 0, start + len(part))
+    if start >= len(text):
+        return -1
+    end = start + len(part)
+    if len(part) < _SHORT:
+        return text.rfind(part, 0, end)
+    found = text[:end][::-1].find(part[::-1])  # Python's search from the end looks at all of the part in each place
+    return -1 if found < 0 else min(end, len(text)) - found - len(part)
 
 
 def _replaced(text: str, old: str, new: str, count: int = -1) -> str:
@@ -136,10 +146,10 @@ STRINGS: Final = Library(
 REGEX: Final = Library(
     "regex",
     {
-        "find": (member("string_find_string", (STRING, STRING), STRING, first_match),),
+        "find": (member("string_find_string", (STRING, STRING), STRING, first_match_now),),
         "findAll": (
-            member("string_find_all_string", (STRING, STRING), LIST_STRING, all_matches),
-            member("string_find_all_string_int", (STRING, STRING, INT), LIST_STRING, all_matches),
+            member("string_find_all_string", (STRING, STRING), LIST_STRING, all_matches_now),
+            member("string_find_all_string_int", (STRING, STRING, INT), LIST_STRING, all_matches_now),
         ),
     },
 )

@@ -7,9 +7,17 @@ from collections.abc import Callable
 from typing import Any, Final, final
 from urllib.parse import quote, unquote_plus
 
+from kafila.cel.bounds import STEPS, CostExceeded
 from kafila.cel.declarations import Library, member, overload
 from kafila.cel.types import BOOL, LIST_STRING, STRING, Type, map_of, optional, struct
-from kafila.cel.values import MAX_ELEMENTS, NO_OVERLOAD, NONE, CostExceeded, EvaluationError, Opaque, Optional
+from kafila.cel.values import (
+    MAX_ELEMENTS,
+    NO_OVERLOAD,
+    NONE,
+    EvaluationError,
+    Opaque,
+    Optional,
+)
 from kafila.core import gourl, names
 from kafila.machinery.structural.formats import string_format
 
@@ -34,6 +42,7 @@ class URL(Opaque):
 
 def _request_uri(text: str) -> gourl.URL:
     """Go's url.ParseRequestURI. Raises ValueError."""
+    STEPS.take(len(text) >> 2)
     if not text:
         raise ValueError('parse "": empty url')
     found = gourl.parse(text.partition("#")[0])
@@ -71,6 +80,7 @@ _PATH: Final = re.compile(r"(?:[A-Za-z0-9_.~!$&'()*+,;=:@/\[\]-]|%[0-9A-Fa-f]{2}
 
 def _escaped_path(url: URL) -> str:
     """As it was written, where it was written well."""
+    STEPS.take(len(url.raw) >> 3)
     raw = url.raw.partition("#")[0].partition("?")[0]
     raw = raw[len(url.url.scheme) + 1 :] if url.url.scheme else raw
     if raw.startswith("//"):
@@ -86,6 +96,7 @@ def _query(url: URL) -> dict[str, list[str]]:
     for index, part in enumerate(url.url.query.split("&")):
         if index > MAX_ELEMENTS:
             raise CostExceeded
+        STEPS.take(2 + (len(part) >> 4))
         if part and ";" not in part:
             key, _, value = part.partition("=")
             out.setdefault(unquote_plus(key), []).append(unquote_plus(value))

@@ -72,6 +72,11 @@ def pattern_error(pattern: str) -> str:
     return _compiled(pattern).error
 
 
+def instructions(pattern: str) -> int:
+    """How much it is to compile."""
+    return _compiled(pattern).instructions
+
+
 def too_many_patterns(schema: Any, allowed: int = MOST_INSTRUCTIONS) -> bool:
     """Whether all patterns of a schema are too much to compile; no more of them are compiled than shows it."""
     seen: set[str] = set()
