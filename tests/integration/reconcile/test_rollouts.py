@@ -10,6 +10,7 @@ from kafila.core.values import Object
 from kafila.placement.rollout.revision import REVISION
 from kafila.registry import sizes
 from kafila.store.interface import LeaseLost
+from tests.integration.reconcile import test_cluster_scoped_dependencies as dependencies
 from tests.integration.reconcile import third_party as parties
 
 Lab = Any
@@ -381,3 +382,92 @@ async def test_a_revision_that_was_written_before_a_process_died_is_collected(
     await three.until(lambda: set(images(three).values()) == {"nginx:3"} and rollout(three)["phase"] == "Succeeded")
     await three.rest()
     assert lost not in kept(three)
+
+
+async def reads(lab: Lab, config: str) -> None:
+    """A revision that needs another ConfigMap."""
+
+    def change(obj: Object) -> None:
+        obj["spec"]["template"]["spec"]["containers"][0]["envFrom"] = [{"configMapRef": {"name": config}}]
+
+    await lab.change("Deployment", "web", change)
+
+
+async def begin_with_config(lab: Lab, **staged: Any) -> None:
+    for name in ("old", "new"):
+        await lab.create(lab.config(name))
+    await lab.create(lab.policy("policy", "m1", "m2", "m3", propagateDeps=True, rolloutStrategy=strategy(**staged)))
+    obj = lab.deployment()
+    obj["spec"]["template"]["spec"]["containers"][0]["envFrom"] = [{"configMapRef": {"name": "old"}}]
+    await lab.create(obj)
+    await lab.until(lambda: rollout(lab).get("phase") == "Succeeded", "the first revision is everywhere")
+    await lab.until(lambda: lab.in_clusters("ConfigMap", "old") == ["m1", "m2", "m3"])
+
+
+async def test_what_a_revision_needs_is_where_it_is(three: Lab) -> None:
+    """In clusters that wait the old one runs, and goes on needing what it needed."""
+    await begin_with_config(three)
+    await three.change("PropagationPolicy", "policy", paused_after_first)
+    await reads(three, "new")
+    await three.until(lambda: three.in_clusters("ConfigMap", "new") == ["m1"])
+    await three.until(lambda: rollout(three)["phase"] == "WaitingForApproval")
+    await three.rest()
+    assert three.in_clusters("ConfigMap", "new") == ["m1"]
+    assert three.in_clusters("ConfigMap", "old") == ["m1", "m2", "m3"]  # it may come back
+    await three.restart()
+    await three.rest()
+    assert three.in_clusters("ConfigMap", "old") == ["m1", "m2", "m3"]
+    await ask(three, revision=rollout(three)["revision"], approvedStages=["rest"])
+    await three.until(lambda: rollout(three)["phase"] == "Succeeded")
+    await three.until(lambda: three.in_clusters("ConfigMap", "new") == ["m1", "m2", "m3"])
+    await three.until(lambda: three.in_clusters("ConfigMap", "old") == [], "nobody needs it any more")
+
+
+def paused_after_first(obj: Object) -> None:
+    stages = [
+        {"name": "first", "targetClusters": {"clusterNames": ["m1"]}},
+        {"name": "rest", "targetClusters": {"clusterNames": ["m2", "m3"]}, "requireApproval": True},
+    ]
+    obj["spec"]["rolloutStrategy"] = strategy(stages=stages)
+
+
+async def test_what_is_rolled_back_has_what_it_needs(three: Lab) -> None:
+    await begin_with_config(three)
+    await three.change("PropagationPolicy", "policy", paused_after_first)
+    await reads(three, "new")
+    await three.until(lambda: rollout(three)["phase"] == "WaitingForApproval")
+    await ask(three, revision=rollout(three)["revision"], undo=True)
+    await three.until(lambda: rollout(three)["phase"] == "RolledBack")
+    await three.until(lambda: three.in_clusters("ConfigMap", "new") == [])
+    assert three.in_clusters("ConfigMap", "old") == ["m1", "m2", "m3"]
+
+
+async def test_what_has_no_namespace_waits_for_the_turn_of_what_needs_it(three: Lab) -> None:
+    await three.create(dependencies.customization())
+    await three.create(dependencies.role())
+    policy = three.policy("policy", "m1", "m2", "m3", propagateDeps=True)
+    paused_after_first(policy)
+    await three.create(policy)
+    await three.create(three.deployment(role="reader"))
+    await three.until(lambda: rollout(three).get("phase") == "WaitingForApproval")
+    await three.until(lambda: three.in_clusters("ClusterRole", "reader") == ["m1"])
+    await three.rest()
+    assert three.in_clusters("ClusterRole", "reader") == ["m1"]
+    await ask(three, revision=rollout(three)["revision"], approvedStages=["rest"])
+    await three.until(lambda: three.in_clusters("ClusterRole", "reader") == ["m1", "m2", "m3"])
+
+
+async def test_what_nobody_knows_any_more_stays_with_what_it_needs(three: Lab) -> None:
+    await begin_with_config(three)
+    await three.change("PropagationPolicy", "policy", paused_after_first)
+    await reads(three, "new")
+    await three.until(lambda: rollout(three)["phase"] == "WaitingForApproval")
+    stable = rollout(three)["stableRevision"]
+    await three.delete("TemplateRevision", f"{BINDING}-{stable}")
+    await three.change("ConfigMap", "old", lambda obj: obj["data"].update(a="2"))
+    await reads(three, "other")
+    await three.until(
+        lambda: rollout(three)["phase"] == "WaitingForApproval" and rollout(three)["stableRevision"] == stable
+    )
+    await three.rest()
+    assert three.in_clusters("ConfigMap", "old") == ["m1", "m2", "m3"]

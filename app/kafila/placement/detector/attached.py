@@ -101,6 +101,13 @@ def parent_keys(binding: Binding) -> list[tuple[str, str]]:
     return [(where, each["name"]) for each in parents if (each.get("namespace") or "") == where]
 
 
+def required_in(binding: Binding, parent: Binding) -> frozenset[str]:
+    """The clusters that an attached binding is required in for that parent."""
+    snapshots = binding["spec"].get("requiredBy") or ()
+    found = [each for each in snapshots if (each.get("namespace") or "", each["name"]) == _key(parent)]
+    return frozenset(target["name"] for each in found for target in each.get("clusters") or ())
+
+
 def attach(
     parent: Binding, dependency: Object, existing: Binding | None, others: Iterable[Binding] = (), *, called: str = ""
 ) -> tuple[Binding, str]:

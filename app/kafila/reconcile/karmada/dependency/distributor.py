@@ -24,12 +24,15 @@ from kafila.placement.detector.attached import (
     detach,
     is_dependency,
     parent_keys,
+    required_in,
     with_dependencies,
 )
-from kafila.placement.detector.binding import BindingError
+from kafila.placement.detector.binding import BindingError, resource_reference
 from kafila.placement.interpreter import InterpretError, Operation
-from kafila.placement.objects import identity
-from kafila.placement.types import Binding
+from kafila.placement.objects import identity, labels_of
+from kafila.placement.rollout.dependents import NOTHING, Needs, all_of, needing, revisions_somewhere
+from kafila.placement.rollout.revision import template_in
+from kafila.placement.types import Binding, RolloutStatus
 from kafila.reconcile.chunks import Chunks, at_once, in_chunks
 from kafila.reconcile.controller import QueueController
 from kafila.reconcile.events import Recorder
@@ -37,6 +40,7 @@ from kafila.reconcile.interpreter.interpreting import INTERPRETERS, Interpreting
 from kafila.reconcile.karmada.indexes import binding_key, id_of_binding
 from kafila.reconcile.karmada.kinds import BINDINGS, WITH_STATUS, Kinds
 from kafila.reconcile.karmada.template.changes import Changed, what_changed
+from kafila.reconcile.karmada.template.revisions import Revisions
 from kafila.reconcile.karmada.writes import drop_finalizer
 from kafila.registry import Registry
 from kafila.registry.codec import decode_entry
@@ -46,6 +50,7 @@ from kafila.watch import Entry, Event, needles
 from .index import DependencyIndex
 
 _FLAG = needles.field("propagateDeps", True)
+_ROLLOUT = b'"rollout":'
 _FAILED = "Warning", constants.EVENT_SYNC_DEPENDENCIES_FAILED
 _DONE = "Normal", constants.EVENT_SYNC_DEPENDENCIES, "Sync schedule results to dependencies succeed."
 
@@ -69,6 +74,7 @@ class DependenciesDistributor(QueueController[Key]):
         self._catalog = registry.catalog
         self._kinds = Kinds(registry)
         self._kind = self._kinds.binding
+        self._revisions = Revisions(registry)
         self.index = DependencyIndex(self._cache, self._catalog)
         self._conflicts: dict[Key, str] = {}  # of attached bindings, as they were recorded or found
         self._cache.listen(BINDINGS, self._observe_binding)
@@ -104,6 +110,8 @@ class DependenciesDistributor(QueueController[Key]):
         elif event.generation_changed:
             if _concerns(new) or (old is not None and _concerns(old)):
                 self.queue.add(event.key)
+        elif new.mentions(_FLAG) and new.mentions(_ROLLOUT) and _rollout(old) != _rollout(new):
+            self.queue.add(event.key)
 
     def _observe_interpreter(self, event: Event) -> None:
         if self._interpreting.concerned(event):
@@ -137,39 +145,56 @@ class DependenciesDistributor(QueueController[Key]):
             return
         if not parent["spec"].get("clusters") and not self.index.depends_on_any(key):
             return
-        workload, interpreting = self._workload(parent), self._interpreting
-        if workload is None or not interpreting.sources.hook_enabled(gvk_of(workload), Operation.DEPENDENCY):
+        workload = self._workload(parent)
+        if workload is None or not self._interpreting.sources.hook_enabled(gvk_of(workload), Operation.DEPENDENCY):
             return
         try:
-            dependencies = await interpreting.decide(lambda interpreter: interpreter.get_dependencies(workload))
+            needs = await self._needs(parent, workload)
         except InterpretError as error:
             self._record(workload, "Warning", constants.EVENT_GET_DEPENDENCIES_FAILED, str(error))
             raise
-        await self._sync(entry, parent, workload, dependencies)
+        await self._sync(entry, parent, workload, needs)
+
+    async def _needs(self, parent: Binding, workload: Object) -> Needs:
+        """By revision of the workload; where no rollout brings it there is one, "". Raises InterpretError."""
+        rollout = _rollout_of(parent)
+        if rollout is None:
+            return {"": await self._dependencies(workload)}
+        found: dict[str, list[Object] | None] = {}
+        for revision in revisions_somewhere(parent, rollout):
+            stored = self._revisions.of(parent, revision)
+            version = template_in(stored.obj if stored is not None else None, workload, revision)
+            if version is None and revision == rollout["revision"]:
+                version = workload
+            found[revision] = await self._dependencies(version) or [] if version is not None else None
+        return found
+
+    async def _dependencies(self, workload: Object) -> list[Object] | None:
+        return await self._interpreting.decide(lambda interpreter: interpreter.get_dependencies(workload))
 
     def _workload(self, parent: Binding) -> Object | None:
         resource = parent["spec"]["resource"]
         found = self._objects({**resource, "labelSelector": None})
         return found[0] if found else None
 
-    async def _sync(self, entry: Entry, parent: Binding, workload: Object, answer: list[Object] | None) -> None:
+    async def _sync(self, entry: Entry, parent: Binding, workload: Object, needs: Needs) -> None:
         """Writes the parent and the bindings attached to it; one that fails does not keep the others from being written."""
         changes: list[Change] = []
         errors: list[str] = []
-        dependencies = answer or []
-        wanted = with_dependencies(parent, answer)
+        dependencies = all_of(needs)
+        wanted = with_dependencies(parent, None if needs.get("", NOTHING) is None else dependencies)
         # before we look for them: whatever comes while this is stored leads to another run
         self.index.refer(entry.key, wanted["metadata"]["annotations"][constants.RB_DEPENDENCIES])
         if wanted is not parent:
             changes.append(self._registry.stage_update(self._kind, entry, wanted, WITH_STATUS))
         conflicts: list[tuple[Key, str]] = []
         for attached in self.index.attached_to(entry.key):
-            if not self._is_still_needed(attached, dependencies):
+            if not self._is_still_needed(attached, dependencies) and not self._may_be_needed(attached, parent, needs):
                 changes.append(self._detached(attached, entry.key, conflicts))
         for found in self._dependents(dependencies, entry.key.namespace, errors):
             try:
                 _check_loop(workload, found)
-                key, change, conflict = self._attached(parent, found)
+                key, change, conflict = self._attached(parent, found, needs)
             except (BindingError, DependencyError, StatusError) as error:
                 errors.append(str(error))
                 continue
@@ -229,13 +254,14 @@ class DependenciesDistributor(QueueController[Key]):
 
     # -- attached bindings ---------------------------------------------------------------------------------------------
 
-    def _attached(self, parent: Binding, dependency: Object) -> tuple[Key, Change | None, str]:
+    def _attached(self, parent: Binding, dependency: Object, needs: Needs) -> tuple[Key, Change | None, str]:
         """The attached binding, what is to be written of it, and in what its parents disagree."""
         namespace = parent["metadata"]["namespace"]
         key = binding_key(self._cache, identity(dependency), namespace)
         entry = self._cache.get(*key)
         existing = self._kinds.read_binding(entry) if entry is not None else None
-        wanted, conflict = attach(parent, dependency, existing, self._parents(existing), called=key.name)
+        there = _where_needed(parent, dependency, existing, needs)
+        wanted, conflict = attach(there, dependency, existing, self._parents(existing), called=key.name)
         if entry is None:
             return key, self._registry.stage_create(self._kind, namespace, wanted, WITH_STATUS), conflict
         if wanted is existing:
@@ -252,6 +278,14 @@ class DependenciesDistributor(QueueController[Key]):
         )
         labels = (entry.meta.labels or {}) if entry is not None else {}
         return is_dependency(resource, labels, dependencies)
+
+    def _may_be_needed(self, attached: Entry, parent: Binding, needs: Needs) -> bool:
+        """By a revision that is in a cluster, and of which nobody knows any more what it needs."""
+        rollout = _rollout_of(parent)
+        if rollout is None or None not in needs.values():
+            return False
+        before = required_in(self._kinds.read_binding(attached), parent)
+        return bool(needing(parent, rollout, needs, lambda dependencies: False, before))
 
     def _kind_of(self, resource: AnyObject) -> Kind | None:
         return self._catalog.by_kind(*split_api_version(resource["apiVersion"]), resource["kind"])
@@ -294,6 +328,25 @@ class DependenciesDistributor(QueueController[Key]):
         entry = self._cache.get(*key)
         if conflict and entry is not None:
             self._record(self._kinds.read_binding(entry), "Warning", constants.EVENT_DEPENDENCY_CONFLICT, conflict)
+
+
+def _where_needed(parent: Binding, dependency: Object, existing: Binding | None, needs: Needs) -> Binding:
+    """The parent with those of its clusters that have a revision which needs the object."""
+    rollout = _rollout_of(parent)
+    if rollout is None:
+        return parent
+    resource, labels = resource_reference(dependency), labels_of(dependency)
+    before = required_in(existing, parent) if existing is not None else ()
+    found = needing(parent, rollout, needs, lambda named: is_dependency(resource, labels, named), before)
+    return {**parent, "spec": {**parent["spec"], "clusters": found}}
+
+
+def _rollout_of(parent: Binding) -> RolloutStatus | None:
+    return (parent.get("status") or {}).get("rollout")
+
+
+def _rollout(entry: Entry | None) -> object:
+    return (entry.decode().get("status") or {}).get("rollout") if entry is not None else None
 
 
 def _check_loop(workload: Object, dependency: Object) -> None:
