@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import final
+from typing import TYPE_CHECKING, final
 
 from kafila.identity.authority import Authority
 from kafila.registry import Registry
@@ -10,15 +10,17 @@ from kafila.registry.bootstrap import publish_authorities, publish_cluster_info
 
 from .authentication import Authenticators
 from .certificates import Certificates
-from .controllers import Controllers
+
+if TYPE_CHECKING:
+    from .controllers import Controllers
 
 
 @final
 class Exchange:
     """All of it may be done again."""
 
-    def __init__(self, controllers: Controllers) -> None:
-        self._controllers = controllers
+    def __init__(self) -> None:
+        self.controllers: Controllers | None = None  # where there are some by now: they begin with the newest
         self.server = ""  # where clients reach this process
         self._listening: tuple[Authenticators, Certificates] | None = None
         self._serving: tuple[Registry, bytes] | None = None
@@ -32,7 +34,8 @@ class Exchange:
 
     async def __call__(self, authority: Authority) -> None:
         """Raises OSError, StatusError."""
-        self._controllers.publish(authority.bundle)
+        if self.controllers is not None:
+            self.controllers.publish(authority.bundle)
         if self._listening is None:
             return
         known, certificates = self._listening

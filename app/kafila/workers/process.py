@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import ipaddress
 import socket
 from collections.abc import Awaitable, Callable, Sequence
@@ -52,7 +53,6 @@ from .authorization import authorizer_of
 from .certificates import Certificates
 from .collector import Collector, collector
 from .compaction import compacting
-from .controllers import Controllers
 from .exchange import Exchange
 from .health import Health
 from .own_api import InProcessAPI, serving_nobody
@@ -61,6 +61,7 @@ from .tunnels import serve_tunnels, tunnels_of
 from .worker import Worker
 
 if TYPE_CHECKING:
+    from .controllers import Controllers
     from .encryption import AtRest
 
 log = structlog.get_logger(__name__)
@@ -144,23 +145,30 @@ class Process:
         aggregation = Aggregation(cache, settings, keys.front_proxy)
         own_api = InProcessAPI()
         tunnels = tunnels_of(cache)
-        controllers = Controllers(
-            worker.registry,
-            definitions,
-            self.settings,
-            self._transport_for,
-            tokens,
-            keys.authority.bundle,
-            aggregation.extensions,
-            lambda: stored_authority(cache)[0],
-            authorizer,
-            own_api,
-            tunnels,
-            worker.shards,
-            worker.members_registry,
-        )
-        exchange = Exchange(controllers)
-        keyring.changed = controllers.token_keys_changed
+        exchange = Exchange()
+
+        async def control() -> None:
+            """What controllers are made of takes long to load: who asks for something does not wait for that."""
+            program = await asyncio.to_thread(importlib.import_module, "kafila.workers.controllers")
+            self._collector.settle()
+            controllers: Controllers = program.Controllers(
+                worker.registry,
+                definitions,
+                self.settings,
+                self._transport_for,
+                tokens,
+                stored_authority(cache)[0].bundle,
+                aggregation.extensions,
+                lambda: stored_authority(cache)[0],
+                authorizer,
+                own_api,
+                tunnels,
+                worker.shards,
+                worker.members_registry,
+            )
+            exchange.controllers, keyring.changed = controllers, controllers.token_keys_changed
+            worker.start(controllers)
+
         rotations = Rotations(store, cache, exchange, keyring.take, settings.service_account_signing_key_file)
         server: Server | None = None
         following: list[asyncio.Task[None]] = []
@@ -247,8 +255,6 @@ class Process:
                 rotations.asked(certificates.folder, partial(self._record, recorder, "Normal"))
                 following += certificates.follow()
             following += rotations.follow(keys)
-            if self.settings.role != "api":
-                worker.start(controllers)
             compaction = tasks.create_task(compacting(store, settings))
             lag = tasks.create_task(watch_event_loop())
             collectors: list[MetricsCollector] = [
@@ -261,7 +267,10 @@ class Process:
                 REGISTRY.register(collected)
             self._record_unreadable()
             self.started.set()
-            self._collector.settle()
+            if self.settings.role == "api":
+                self._collector.settle()
+            else:
+                following.append(tasks.create_task(control()))
             self._log_ready()
             await self.stopping.wait()
             for collected in collectors:

@@ -7,6 +7,7 @@ replays its log after a crash. Nothing is imported here that the store does not 
 from __future__ import annotations
 
 import asyncio
+import gc
 import importlib
 import os
 import resource
@@ -73,6 +74,7 @@ def run_guarded(program: Coroutine[Any, Any, None]) -> None:
     """Runs what serves until it ends: with all descriptors there are, private files, and an end at what nobody handles."""
     import uvloop
 
+    gc.disable()  # what is loaded stays: nobody goes through it meanwhile. When the process is ready `collector.py` enables it
     os.umask(0o066)
     raise_descriptors()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

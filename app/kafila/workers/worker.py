@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Final, final
+from typing import TYPE_CHECKING, Final, final
 
 from kafila.registry import Registry
 from kafila.settings.settings import Settings
 from kafila.store.interface import Store
 
-from .controllers import Controllers
 from .keeper import Durations
 from .leader import Leader, Words
 from .liveness import called, identity
 from .shards import CONTROLLERS, REGISTRATIONS, HeldShards, Sharing
 from .sharing import shard_of
+
+if TYPE_CHECKING:
+    from .controllers import Controllers
 
 WORKER_DIED: Final = "WorkerDied"  # the reason of an event on a Cluster
 _REGISTERED: Final = Words("registered as a worker", "not registered as a worker any more")
