@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from kafila.identity.certificates import issue, new_authority
-from kafila.members import transport
-from kafila.members.transport import TLS, NetworkTransport, Timeouts, Unreachable
+from kafila.members import network
+from kafila.members.network import NetworkTransport
+from kafila.members.transport import TLS, Timeouts, Unreachable
 from tests.attack.members import hostile
 
 HELLO = b"\x05\x00"  # version 5, no authentication
@@ -92,7 +93,7 @@ async def test_of_noise_without_end_little_is_taken(begin: bytes) -> None:
 
 async def test_drops_without_end_are_waited_for_no_longer_than_for_a_member(monkeypatch: pytest.MonkeyPatch) -> None:
     """The longest answer there is, a byte after the other: each read comes in time, and all of them do not."""
-    monkeypatch.setattr(transport, "CONNECT_TIMEOUT", 0.2)
+    monkeypatch.setattr(network, "CONNECT_TIMEOUT", 0.2)
     ended = asyncio.Event()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -19,7 +19,8 @@ from aiohttp import web
 from kafila.agent.tunnel import TunnelKeeper
 from kafila.members.kubeconfig import Access
 from kafila.members.transport import TLS
-from kafila.members.tunnel.websocket import REPLACED, Closed
+from kafila.members.tunnel.frames import REPLACED
+from kafila.members.tunnel.websocket import Closed
 from tests.proxy_server import ProxyServer
 from tests.waiting import eventually
 

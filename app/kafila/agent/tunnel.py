@@ -14,17 +14,18 @@ import structlog
 from prometheus_client import Counter, Gauge
 
 from kafila.core.rates import Backoff
+from kafila.members.connections import Connections
 from kafila.members.dialing import ProxyDialer
 from kafila.members.join import CLUSTERS
 from kafila.members.joined_connections import bridged
 from kafila.members.kubeconfig import Access, KubeconfigError
-from kafila.members.proxy import Connections, Upstream
+from kafila.members.proxy import Upstream
 from kafila.members.transport import Unreachable
 from kafila.members.tunnel.ends import SocketEnd
-from kafila.members.tunnel.frames import PROTOCOL
+from kafila.members.tunnel.frames import GOING_AWAY, PROTOCOL, REPLACED
 from kafila.members.tunnel.stream import Stream
 from kafila.members.tunnel.streams import Tunnel
-from kafila.members.tunnel.websocket import GOING_AWAY, REPLACED, Closed
+from kafila.members.tunnel.websocket import Closed
 from kafila.members.upgraded import Upgraded
 from kafila.members.wire import joined
 from kafila.telemetry.tasks import cancelled

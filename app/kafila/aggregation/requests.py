@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable
-from typing import Final, NamedTuple, final
+from typing import TYPE_CHECKING, Final, NamedTuple, final
 
 from kafila.identity.certificates import KeyPair
-from kafila.members.proxy import Connections, Pool, Upstream
+from kafila.members.pool import Pool
+from kafila.members.proxy import Upstream
 from kafila.members.transport import TLS, UnusableAnswer
 from kafila.members.wire import joined
 from kafila.registry import User
@@ -16,6 +17,9 @@ from kafila.watch import Cache
 from kafila.webhooks.services import resolved
 
 from .apiservices import APIService
+
+if TYPE_CHECKING:
+    from kafila.members.connections import Connections
 
 RawHeaders = list[tuple[bytes, bytes]]
 AGGREGATOR: Final = User("system:kube-aggregator", ("system:masters",))

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
-from typing import Any, NamedTuple, final
+from typing import TYPE_CHECKING, Any, NamedTuple, final
 from urllib.parse import quote, unquote
 
 from kafila.core import errors
@@ -18,11 +18,9 @@ from kafila.core.errors import StatusError
 from kafila.core.resources import Key
 from kafila.core.values import Object
 from kafila.members.credentials import CredentialsError
+from kafila.members.pool import Pool
 from kafila.members.proxy import (
     IN_PATHS,
-    Answer,
-    Connections,
-    Pool,
     Upstream,
     impersonation,
     request_headers,
@@ -32,7 +30,6 @@ from kafila.members.proxy import (
     upstream,
 )
 from kafila.members.transport import ASGITransport, Timeouts, Transport, UnusableAnswer
-from kafila.members.transport import Response as SimulatedAnswer
 from kafila.members.tunnels import Tunnels, Way, through
 from kafila.members.wire import joined
 from kafila.registry import Registry, User
@@ -46,6 +43,9 @@ from .relaying import Relay
 from .request import Request, Target
 from .responses import Response, Sender, send_response
 from .upgrades import wanted
+
+if TYPE_CHECKING:
+    from kafila.members.connections import Connections
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
 
@@ -145,10 +145,10 @@ class MemberProxy:
     async def _serve_member(self, request: Request, receive: Receive, send: Sender) -> None:
         assert request.target is not None
         way = await self._way_to(request.target.name)
-        if isinstance(way, Connections):
-            await self._serve_there(way, request, receive, send)
-        else:
+        if isinstance(way, ASGITransport):
             await self._serve_here(way.app, request, receive, send)
+        else:
+            await self._serve_there(way, request, receive, send)
 
     async def _ask(self, user: User, cluster: str, target: str, accept: str) -> tuple[int, bytes]:
         """Status and body of a GET as ``user``, not compressed. Raises StatusError, Unreachable, UnusableAnswer."""
@@ -161,18 +161,19 @@ class MemberProxy:
     ) -> AsyncIterator[tuple[int, AsyncIterator[bytes]]]:
         """The same, while it comes."""
         way = await self._way_to(cluster)
-        answer: Answer | SimulatedAnswer
-        if isinstance(way, Connections):
-            headers = [(b"accept", accept.encode()), (b"accept-encoding", b"identity")]
-            headers += impersonation(user.name, user.groups, way.upstream.token)
-            answer = await way.send("GET", target, headers, None)
-        else:
+        if isinstance(way, ASGITransport):
             transport = ASGITransport(way.app, {"user": user})
-            answer = await transport.send("GET", target, [("accept", accept)], None, Timeouts(0, 0))
+            simulated = await transport.send("GET", target, [("accept", accept)], None, Timeouts(0, 0))
+            try:
+                yield simulated.status, simulated.chunks()
+            finally:
+                await simulated.close()
+            return
+        headers = [(b"accept", accept.encode()), (b"accept-encoding", b"identity")]
+        headers += impersonation(user.name, user.groups, way.upstream.token)
+        answer = await way.send("GET", target, headers, None)
         try:
-            if isinstance(answer, Answer) and any(
-                name == b"content-encoding" and value != b"identity" for name, value in answer.headers
-            ):
+            if any(name == b"content-encoding" and value != b"identity" for name, value in answer.headers):
                 raise UnusableAnswer("the answer is compressed, which was not asked for")
             yield answer.status, answer.chunks()
         finally:

@@ -8,13 +8,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from typing import Final, final
+from typing import TYPE_CHECKING, Final, final
 
 import structlog
 
 from kafila.core import errors
 from kafila.core.errors import StatusError
-from kafila.members.proxy import SWITCHED, Answer, Connections, location_of
+from kafila.members.proxy import SWITCHED, location_of
 from kafila.members.transport import Unreachable, UnusableAnswer
 from kafila.members.upgraded import Upgraded
 from kafila.telemetry.tasks import cancelled
@@ -23,6 +23,9 @@ from .bodies import Disconnected, Receive
 from .request import Request
 from .responses import Sender
 from .upgrades import ROOM, joined
+
+if TYPE_CHECKING:
+    from kafila.members.connections import Answer, Connections
 
 log = structlog.get_logger(__name__)
 WHOLE: Final = 1 << 20  # bytes; longer bodies are passed on while they come

@@ -11,12 +11,11 @@ import contextlib
 import re
 import time
 from collections.abc import Callable, Iterator
-from typing import Final, final
+from typing import TYPE_CHECKING, Final, final
 from urllib.parse import parse_qs
 
 import structlog
 from prometheus_client import Counter, Gauge
-from wsproto.utilities import generate_accept_token
 
 from kafila.core import errors, tunnels
 from kafila.core.agents import agent_of
@@ -26,10 +25,8 @@ from kafila.core.rates import Backoff
 from kafila.core.tunnels import Route
 from kafila.core.values import Object
 from kafila.members.joined_connections import bridged
-from kafila.members.tunnel.frames import PROTOCOL
+from kafila.members.tunnel.frames import GOING_AWAY, PROTOCOL, REPLACED
 from kafila.members.tunnel.stream import TunnelError
-from kafila.members.tunnel.streams import Tunnel
-from kafila.members.tunnel.websocket import GOING_AWAY, REPLACED
 from kafila.members.tunnels import STREAM, Tunnels, here
 from kafila.registry import Options, Registry, User
 from kafila.registry.codec import decode_entry
@@ -42,6 +39,9 @@ from .client_side import ClientSide
 from .request import Request
 from .responses import Sender
 from .upgrades import ROOM
+
+if TYPE_CHECKING:
+    from kafila.members.tunnel.streams import Tunnel
 
 log = structlog.get_logger(__name__)
 MASTERS: Final = "system:masters"
@@ -99,6 +99,8 @@ class TunnelEndpoint:
     # -- an agent ------------------------------------------------------------------------------------------------------
 
     async def _serve_agent(self, cluster: Object, request: Request, send: Sender) -> None:
+        from kafila.members.tunnel.streams import Tunnel  # only who has agents pays for loading it
+
         name = cluster["metadata"]["name"]
         check_agent(request.user, cluster)
         answer = handshake(request)
@@ -309,6 +311,8 @@ def check_agent(user: User, cluster: Object) -> None:
 
 def handshake(request: Request) -> list[tuple[bytes, bytes]]:
     """Headers of the answer to a WebSocket's beginning. Raises StatusError 400."""
+    from wsproto.utilities import generate_accept_token
+
     key = request.headers.get(b"sec-websocket-key", b"")
     offered = [one.strip() for one in request.headers.get(b"sec-websocket-protocol", b"").split(b",")]
     if request.headers.get(b"sec-websocket-version") != b"13" or not _KEY.fullmatch(key):

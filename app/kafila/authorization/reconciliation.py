@@ -5,7 +5,6 @@ As in kube-apiserver: what is missing is added and nothing is taken away, unless
 
 from __future__ import annotations
 
-import copy
 from typing import Final
 
 import msgspec
@@ -73,8 +72,9 @@ def _parts(of: Object, fields: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _with_metadata(existing: Object, expected: Object) -> Object:
-    """A copy that has the labels and annotations that are expected; where both have one, the existing counts."""
-    new = copy.deepcopy(existing)
+    """A copy that has the labels and annotations that are expected; where both have one, the existing counts. What it does not
+    change it shares: this is done to all roles at each start, and seldom is there something to change."""
+    new = {**existing, "metadata": {**existing["metadata"]}}
     for part in ("annotations", "labels"):
         merged = {**(expected["metadata"].get(part) or {}), **(existing["metadata"].get(part) or {})}
         if merged:

@@ -11,7 +11,7 @@ import contextlib
 import re
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from functools import partial
-from typing import Any, Final, NamedTuple, final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, final
 from urllib.parse import urlencode
 
 import orjson
@@ -27,19 +27,11 @@ from .login import Credential, CredentialSource
 from .paging import FIRST_PAGE, pages
 from .paths import resource_path as resource_path
 from .shapes import check_object, document, mapping
-from .transport import (
-    NO_TLS,
-    TLS,
-    Headers,
-    NetworkTransport,
-    Response,
-    Timeouts,
-    TooLong,
-    Transport,
-    Unreachable,
-    UnusableAnswer,
-)
+from .transport import NO_TLS, TLS, Headers, Response, Timeouts, TooLong, Transport, Unreachable, UnusableAnswer
 from .wire import lines
+
+if TYPE_CHECKING:
+    from .network import NetworkTransport
 
 Objects = list[Object]
 Fence = Callable[[], object]
@@ -110,8 +102,12 @@ class MemberClient:
         self.faults = Faults()
         self.conduct = Conduct()
         self.kept = 0  # bytes of objects that informers remember
-        self._network = None if transport else NetworkTransport(endpoint, tls, proxy_url, proxy_headers)
-        self._transport: Transport = transport or self._network  # type: ignore[assignment]
+        self._network: NetworkTransport | None = None
+        if transport is None:
+            from .network import NetworkTransport
+
+            transport = self._network = NetworkTransport(endpoint, tls, proxy_url, proxy_headers)
+        self._transport = transport
         self._token = token
         self._headers = (("User-Agent", USER_AGENT), *headers)
         self._bucket = TokenBucket(qps, burst)

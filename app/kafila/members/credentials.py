@@ -13,7 +13,7 @@ from kafila.core.values import AnyObject, Object
 
 from .client import MemberClient
 from .dialing import Dialer
-from .transport import TLS, NetworkTransport, Transport
+from .transport import TLS, Transport
 
 TOKEN = "token"
 AUTHORITY = "caBundle"
@@ -37,6 +37,8 @@ class Connection(NamedTuple):
         """Raises CredentialsError. ``transport`` overrides the network."""
         try:
             if transport is None and self.dialer is not None:
+                from .network import NetworkTransport
+
                 transport = NetworkTransport(self.endpoint, self.tls, dialer=self.dialer)
             return MemberClient(
                 name,

@@ -2,28 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import socket
-import ssl
-from functools import partial
-from typing import Any, Protocol, final
+from typing import Protocol, final
 from urllib.parse import unquote, urlsplit
-
-import aiohttp
-from aiohttp.client_proto import ResponseHandler
-from python_socks import ProxyError, ProxyType
-from python_socks.async_.asyncio import Proxy
-
-from .wire import Answers
 
 _SOCKS = "socks5"
 _PORTS = {"http": 80, "https": 443}
-_DIALED = {_SOCKS: (ProxyType.SOCKS5, 1080), "http": (ProxyType.HTTP, 80)}
+_DIALED = {_SOCKS: ("SOCKS5", 1080), "http": ("HTTP", 80)}  # python_socks' name, and the port where none is said
 UNACKNOWLEDGED_TIMEOUT = 30_000  # milliseconds until a silent peer's connection is given up (TCP_USER_TIMEOUT)
-
-
-class NotDialed(aiohttp.ClientConnectionError):
-    """No connection came about: the member saw nothing."""
 
 
 class Dialer(Protocol):
@@ -56,51 +42,17 @@ class ProxyDialer:
             raise ValueError("a name, a password or a host is longer than the 255 bytes that SOCKS can carry")
 
     async def dial(self) -> socket.socket:
+        from python_socks import ProxyError, ProxyType
+        from python_socks.async_.asyncio import Proxy
+
         user, password = self._user
-        proxy = Proxy(self._type, *self._proxy, username=user or None, password=password or None, rdns=True)
+        proxy = Proxy(ProxyType[self._type], *self._proxy, username=user or None, password=password or None, rdns=True)
         try:
             made = await proxy.connect(*self._to)
         except (ProxyError, ValueError) as error:  # also a host that no name server could be asked for
             raise ConnectionError(f"{self._proxy[0]}:{self._proxy[1]}: {error}") from None
         watch(made)
         return made
-
-
-@final
-class DialedConnector(aiohttp.BaseConnector):
-    """``context``: None for a member that speaks no TLS; ``server_name``: whom its certificate has to be of."""
-
-    def __init__(self, dialer: Dialer, context: ssl.SSLContext | None, server_name: str, keep_alive: float) -> None:
-        super().__init__(limit=0, keepalive_timeout=keep_alive)
-        self._factory = partial(Answers, loop=asyncio.get_running_loop())  # type: ignore[assignment]
-        self._dialer = dialer
-        self._context = context
-        self._server_name = server_name
-
-    async def _create_connection(self, req: Any, traces: Any, timeout: Any) -> ResponseHandler:
-        via = self._dialer.via
-        try:
-            async with asyncio.timeout(timeout.sock_connect):
-                made = await self._dialer.dial()
-                try:
-                    return await self._spoken(made)
-                except BaseException:
-                    made.close()
-                    raise
-        except ssl.CertificateError as error:
-            raise NotDialed(f"its certificate is not believed: {error.verify_message}") from None
-        except TimeoutError:
-            raise NotDialed(f"{via} did not lead to its API server in time") from None
-        except (OSError, ValueError) as error:  # ValueError: a name that IDNA cannot write
-            raise NotDialed(f"through {via}: {error}") from None
-
-    async def _spoken(self, made: socket.socket) -> ResponseHandler:
-        loop = asyncio.get_running_loop()
-        connect: Any = loop.create_unix_connection if made.family == socket.AF_UNIX else loop.create_connection
-        server_name = self._server_name if self._context is not None else None
-        _, protocol = await connect(self._factory, sock=made, ssl=self._context, server_hostname=server_name)
-        found: ResponseHandler = protocol
-        return found
 
 
 def by_proxy(proxy_url: str, endpoint: str) -> tuple[Dialer | None, str | None]:

@@ -1,7 +1,7 @@
 """How bytes reach a member's API: one seam, two ways.
 
 A :class:`Transport` has one verb, ``send``: it gives back the answer's head, and the body as it comes. Over the network that is
-aiohttp (one session per member); for simulated members it is their ASGI application in this process. Everything above
+aiohttp (:mod:`.network`: one session per member); for simulated members it is their ASGI application in this process. Everything above
 (:mod:`kafila.members.client`) does not know which of them it talks to.
 """
 
@@ -9,35 +9,21 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 import ssl
 import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
-from functools import partial
-from http import HTTPStatus
 from typing import Any, NamedTuple, Protocol, final
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
-import aiohttp
-from prometheus_client import Counter
 from yarl import URL
 
 from kafila.telemetry.tasks import cancelled
 
-from .dialing import DialedConnector, Dialer, NotDialed, by_proxy, watch
-from .wire import Answers, arriving, check_status, inflated, joined, reason, unanswered
 from .wire import TooLong as TooLong
 from .wire import Unreachable as Unreachable
 from .wire import UnusableAnswer as UnusableAnswer
+from .wire import joined
 
-CONNECT_TIMEOUT = 5.0  # seconds
-KEEP_ALIVE = 30.0  # below the idle timeout of any API server, so that a reused connection is not one just closed by it
-
-
-REQUESTS = Counter(
-    "rest_client_requests_total", "Requests to members, by the status of the answer.", ["code", "host", "method"]
-)
-_CODES = frozenset(map(int, HTTPStatus))
 Headers = Sequence[tuple[str, str]]  # a name may come twice (Impersonate-Group)
 
 
@@ -104,143 +90,9 @@ def _load_certificate(context: ssl.SSLContext, tls: TLS) -> None:
         os.unlink(path)
 
 
-@final
-class NetworkTransport:
-    """``endpoint`` may have a path (members behind Rancher and the like), which goes before every target."""
-
-    def __init__(
-        self,
-        endpoint: str,
-        tls: TLS = NO_TLS,
-        proxy_url: str = "",
-        proxy_headers: Mapping[str, str] | None = None,
-        dialer: Dialer | None = None,
-    ) -> None:
-        self._endpoint = sendable(endpoint)
-        self._host = urlsplit(endpoint).netloc.rpartition("@")[2]
-        self._tls = tls
-        self._proxy_headers = proxy_headers
-        self._session: aiohttp.ClientSession | None = None
-        self._retired: aiohttp.ClientSession | None = None
-        if urlsplit(endpoint).scheme not in ("http", "https"):
-            raise ValueError(f"invalid API endpoint {endpoint!r}: must be an http or https URL")
-        by_socks, self._http_proxy = by_proxy(proxy_url, endpoint)
-        self._dialer = dialer or by_socks
-
-    async def present(self, certificate: bytes, key: bytes) -> None:
-        """From the next request on this is our certificate. What is under way ends as it began."""
-        if (certificate, key) == (self._tls.certificate, self._tls.key):
-            return
-        self._tls = self._tls._replace(certificate=certificate, key=key)
-        before, self._session, self._retired = self._retired, None, self._session
-        if before is not None:
-            await before.close()
-
-    def _open_session(self) -> aiohttp.ClientSession:
-        # No timeout here: every request brings its own. No cookies: members are not web sites.
-        return aiohttp.ClientSession(
-            connector=open_connector(self._endpoint, self._tls, self._dialer),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=None),
-            auto_decompress=False,  # in ``inflated``, which bounds it
-        )
-
-    async def send(
-        self, method: str, target: str, headers: Headers, body: bytes | None, timeouts: Timeouts
-    ) -> Response:
-        if self._session is None:
-            try:
-                self._session = self._open_session()
-            except (ssl.SSLError, UnicodeDecodeError) as error:
-                raise Unreachable(f"the credentials are not usable: {error}", sent=False) from None
-        timeout = aiohttp.ClientTimeout(
-            total=timeouts.total or None, sock_connect=CONNECT_TIMEOUT, sock_read=timeouts.idle or None
-        )
-        try:
-            answer = await self._session.request(
-                method,
-                URL(self._endpoint + target, encoded=True),
-                headers=(*headers, ("Accept-Encoding", "gzip")),
-                data=body,
-                timeout=timeout,
-                allow_redirects=False,  # credentials must not follow a redirect to somewhere else
-                server_hostname=self._tls.server_name or None,
-                proxy=self._http_proxy,
-                proxy_headers=self._proxy_headers,
-            )
-        except (aiohttp.ClientConnectorError, NotDialed) as error:
-            REQUESTS.labels("<error>", self._host, method).inc()
-            raise Unreachable(reason(error), sent=False) from None
-        except ValueError as error:  # such as a name that IDNA cannot write
-            REQUESTS.labels("<error>", self._host, method).inc()
-            raise Unreachable(f"the request cannot be sent: {error}", sent=False) from None
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            REQUESTS.labels("<error>", self._host, method).inc()
-            raise unanswered(error, not isinstance(error, aiohttp.ConnectionTimeoutError)) from None
-        code = str(answer.status) if answer.status in _CODES else "<error>"  # a member may say any number
-        REQUESTS.labels(code, self._host, method).inc()
-        try:
-            check_status(answer.status)
-        except UnusableAnswer:
-            answer.close()
-            raise
-        return _NetworkResponse(answer)
-
-    async def close(self) -> None:
-        for session in (self._session, self._retired):
-            if session is not None:
-                await session.close()
-        self._session = self._retired = None
-
-
 def sendable(endpoint: str) -> str:
     """As it can stand in a request's line: Go encodes there what a path may not have."""
     return quote(endpoint.rstrip("/"), safe="/:@!$&'()*+,;=~%[]?")
-
-
-def open_connector(endpoint: str, tls: TLS, dialer: Dialer | None = None) -> aiohttp.BaseConnector:
-    """``dialer``: makes the connections, whatever address the endpoint has. Raises ssl.SSLError or UnicodeDecodeError when the PEM
-    data is not usable."""
-    secured = ssl_context(tls) if endpoint.startswith("https") else None
-    if dialer is not None:
-        return DialedConnector(dialer, secured, tls.server_name or urlsplit(endpoint).hostname or "", KEEP_ALIVE)
-    context: ssl.SSLContext | bool = secured or True
-    connector = aiohttp.TCPConnector(
-        ssl=context, limit=0, ttl_dns_cache=30, keepalive_timeout=KEEP_ALIVE, socket_factory=_watched_socket
-    )
-    connector._factory = partial(Answers, loop=asyncio.get_running_loop())  # type: ignore[assignment]
-    return connector
-
-
-def _watched_socket(address: Any) -> socket.socket:
-    family, kind, protocol, _, _ = address
-    made = socket.socket(family, kind, protocol)
-    made.setblocking(False)
-    watch(made)
-    return made
-
-
-@final
-class _NetworkResponse:
-    __slots__ = ("_answer", "headers", "status")
-
-    def __init__(self, answer: aiohttp.ClientResponse) -> None:
-        self._answer = answer
-        self.status = answer.status
-        self.headers: Mapping[str, str] = answer.headers
-
-    async def read(self, most: int) -> bytes:
-        return await joined(self.chunks(), most)
-
-    def chunks(self) -> AsyncIterator[bytes]:
-        encoding = self._answer.headers.get("Content-Encoding", "identity").lower()
-        if encoding not in ("identity", "gzip"):
-            raise UnusableAnswer(f"the answer is encoded in {encoding[:32]}, which was not asked for")
-        return inflated(arriving(self._answer)) if encoding == "gzip" else arriving(self._answer)
-
-    async def close(self) -> None:
-        # A response that was read to its end has given its connection back already; any other must not be reused.
-        self._answer.close()
 
 
 @final

@@ -6,7 +6,7 @@ import asyncio
 import socket
 import time
 from collections.abc import Callable
-from typing import Final, NamedTuple, final
+from typing import TYPE_CHECKING, Final, NamedTuple, final
 
 from kafila.core import tunnels
 from kafila.core.tunnels import Route
@@ -14,11 +14,14 @@ from kafila.watch import Cache, Entry
 
 from .credentials import Connection
 from .dialing import Dialer
-from .proxy import Connections, Upstream
+from .proxy import Upstream
 from .transport import TLS, Unreachable
 from .tunnel.ends import socket_to
 from .tunnel.stream import TunnelError
-from .tunnel.streams import Tunnel
+
+if TYPE_CHECKING:
+    from .connections import Connections
+    from .tunnel.streams import Tunnel
 
 STREAM: Final = b"stream.tunnel.kafila.io"  # the protocol of one stream between two of our processes: bytes as they are
 TUNNEL: Final = "its tunnel"
@@ -133,6 +136,8 @@ class Tunnels:
         return known[1]
 
     def _connections(self, address: str) -> Connections:
+        from .connections import Connections
+
         wanted = Upstream(f"https://{address}", self._identity(), "")
         found = self._peers.get(address)
         if found is None or found.upstream != wanted:

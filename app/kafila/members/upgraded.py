@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Final, final
-
-import aiohttp
+from typing import TYPE_CHECKING, Final, cast, final
 
 from .joined_connections import JoinedConnection, Side
-from .wire import Answers
+
+if TYPE_CHECKING:
+    import aiohttp
+
+    from .network import Answers
 
 PROTOCOLS: Final = (b"websocket", b"spdy/3.1")  # what Kubernetes' streams speak; no other (h2c) is passed on
 LAST_BYTES: Final = 5.0  # seconds for what was written last to leave
@@ -23,9 +25,8 @@ class Upgraded(JoinedConnection):
         connection = answer.connection
         if connection is None or connection.protocol is None or connection.transport is None:
             raise ConnectionError("the connection was lost")
-        assert isinstance(connection.protocol, Answers)
         super().__init__()
-        self._protocol = connection.protocol
+        self._protocol = cast("Answers", connection.protocol)  # every connection of ours is one of these
         self._transport = connection.transport
 
     def join(self, other: Side) -> None:

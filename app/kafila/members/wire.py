@@ -7,12 +7,6 @@ import zlib
 from collections.abc import AsyncIterator
 from typing import Final, Protocol
 
-import aiohttp
-from aiohttp.client_proto import ResponseHandler
-from aiohttp.http_exceptions import HttpProcessingError
-from aiohttp.http_parser import RawResponseMessage
-from aiohttp.streams import StreamReader
-
 INFLATED: Final = 1 << 16  # bytes that are decompressed at a time
 MAX_INTERIM: Final = 16  # answers of status 1xx before the one that counts
 
@@ -99,59 +93,10 @@ class Flow(Protocol):
     def resume_writing(self) -> None: ...
 
 
-class Answers(ResponseHandler):
-    """One connection's answers. aiohttp reads over interim ones (100 to 199) for as long as they come."""
-
-    _interim = 0
-    flow: Flow | None = None  # who is told when to pause writing, once the connection is no HTTP any more
-
-    def feed_data(self, data: tuple[RawResponseMessage, StreamReader], size: int = 0) -> None:
-        self._interim = self._interim + 1 if 100 <= data[0].code < 200 else 0
-        if self._interim > MAX_INTERIM:
-            self.set_exception(HttpProcessingError(code=502, message=f"more than {MAX_INTERIM} interim answers"))
-            if self.transport is not None:
-                self.transport.abort()
-            return
-        super().feed_data(data, size)
-
-    def pause_writing(self) -> None:
-        super().pause_writing()
-        if self.flow is not None:
-            self.flow.pause_writing()
-
-    def resume_writing(self) -> None:
-        super().resume_writing()
-        if self.flow is not None:
-            self.flow.resume_writing()
-
-    def close(self) -> None:
-        """At once: over TLS a friendly end would go on reading what the other side sends for half a minute."""
-        transport = self.transport
-        super().close()
-        if transport is not None:
-            transport.abort()
-
-
 def check_status(status: int) -> None:
     """Raises UnusableAnswer. 101 is none of them: who asks for an upgrade looks before."""
     if not 200 <= status < 600:
         raise UnusableAnswer(f"an answer of status {status} is none to a request like this")
-
-
-async def arriving(answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
-    """The body as it comes. Raises Unreachable when the member breaks off."""
-    try:
-        async for chunk in answer.content.iter_any():
-            yield chunk
-    except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        raise unanswered(error, sent=True) from None
-
-
-def unanswered(error: BaseException, sent: bool) -> Unreachable:
-    """What an exception of aiohttp's says about the member."""
-    if isinstance(error, aiohttp.ClientResponseError):
-        return UnusableAnswer(f"the answer is no HTTP: {error.message}")
-    return Unreachable(reason(error), sent)
 
 
 def reason(error: BaseException) -> str:

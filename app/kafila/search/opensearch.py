@@ -10,7 +10,8 @@ from urllib.parse import quote, unquote, urlsplit
 
 import orjson
 
-from kafila.members.transport import TLS, NetworkTransport, Timeouts, Transport, Unreachable
+from kafila.members.network import NetworkTransport
+from kafila.members.transport import TLS, Timeouts, Transport, Unreachable
 
 from .documents import INDEX, OWNER_FIELDS
 

@@ -7,10 +7,9 @@ import base64
 import binascii
 import ssl
 from collections import OrderedDict
-from typing import Final, NamedTuple, final
+from typing import TYPE_CHECKING, Final, NamedTuple, final
 from urllib.parse import urlsplit
 
-import aiohttp
 from yarl import URL
 
 from kafila.admission.webhooks import ClientConfig
@@ -20,6 +19,9 @@ from kafila.watch import Cache
 from .gowords import of_answer, of_exception
 from .identity import NOBODY, UNKNOWN, Identities, Identity
 from .services import Unresolved, resolved
+
+if TYPE_CHECKING:
+    import aiohttp
 
 LARGEST_ANSWER: Final = 8 << 20  # bytes: a patch that makes the largest object, in base64
 AT_ONCE: Final = 64  # connections to one webhook: what is beyond waits, within its own time
@@ -54,6 +56,8 @@ class _Way(NamedTuple):
 @final
 class _Pool:
     def __init__(self, context: ssl.SSLContext, authorization: str) -> None:
+        import aiohttp  # only who has a webhook waits for it
+
         self.context = context
         self.headers = {"Content-Type": "application/json", "Accept": "application/json, */*", "User-Agent": AGENT}
         self.headers["Accept-Encoding"] = "identity"
@@ -116,6 +120,8 @@ class Callers:
         dialled: tuple[str, int] | None,
     ) -> bytes:
         """A connection that was kept open may have been closed by the other side just now: then on a new one, once."""
+        import aiohttp
+
         for again in (True, False):
             host, port = dialled or self._dialled(config, way, url)
             address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import errno
 import ssl
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-import aiohttp
 import orjson
 
 from kafila.core.gourl import quoted
+
+if TYPE_CHECKING:
+    import aiohttp
 
 MOST_TEXT: Final = 2048  # bytes of an answer that become part of a text
 _ERRNO: Final = {
@@ -40,6 +42,8 @@ _STATUS: Final = {
 
 def of_exception(error: BaseException, dialled: str, host: str) -> str:
     """``dialled``: address and port; ``host``: what the certificate has to be issued to."""
+    import aiohttp  # whoever has such an error has loaded it
+
     if isinstance(error, TimeoutError):
         return "context deadline exceeded"
     if isinstance(error, aiohttp.ClientConnectorCertificateError):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
 import ipaddress
 import socket
 from collections.abc import Awaitable, Callable, Sequence
@@ -55,7 +54,9 @@ from .collector import Collector, collector
 from .compaction import compacting
 from .exchange import Exchange
 from .health import Health
+from .loading import loaded
 from .own_api import InProcessAPI, serving_nobody
+from .resetting import reload_after_reset
 from .rotations import Rotations
 from .tunnels import serve_tunnels, tunnels_of
 from .worker import Worker
@@ -149,7 +150,7 @@ class Process:
 
         async def control() -> None:
             """What controllers are made of takes long to load: who asks for something does not wait for that."""
-            program = await asyncio.to_thread(importlib.import_module, "kafila.workers.controllers")
+            program = await loaded("kafila.workers.controllers")
             self._collector.settle()
             controllers: Controllers = program.Controllers(
                 worker.registry,
@@ -179,7 +180,7 @@ class Process:
         recorder: Recorder | None = None
         following_flows: Following | None = None
         async with asyncio.TaskGroup() as tasks:
-            reload = tasks.create_task(self._reload_after_reset(cache))
+            reload = tasks.create_task(reload_after_reset(cache))
             if self._at_rest is not None:
                 self._at_rest.encryption.recovered = self._read_again
                 following.append(tasks.create_task(self._at_rest.follow()))
@@ -266,11 +267,12 @@ class Process:
             for collected in collectors:
                 REGISTRY.register(collected)
             self._record_unreadable()
-            self.started.set()
-            if self.settings.role == "api":
-                self._collector.settle()
+            if self.settings.role == "workers":  # nobody asks it for anything: it is ready when it can work
+                await control()
             else:
-                following.append(tasks.create_task(control()))
+                behind = control if self.settings.role == "all" else self._ready_to_ask
+                following.append(tasks.create_task(behind()))
+            self.started.set()
             self._log_ready()
             await self.stopping.wait()
             for collected in collectors:
@@ -293,6 +295,11 @@ class Process:
         await converting.close()
         await aggregation.close()
         await callers.close()
+
+    async def _ready_to_ask(self) -> None:
+        """Members, webhooks and other servers, without a wait for what that takes."""
+        await loaded("kafila.members.network")
+        self._collector.settle()
 
     def _log_ready(self) -> None:
         if self.settings.role == "workers":
@@ -380,20 +387,6 @@ class Process:
             return store.trouble or None
 
         return check
-
-    async def _reload_after_reset(self, cache: Cache) -> None:
-        """The database went back in time: everything known is dropped and read again."""
-        while True:
-            await cache.reset.wait()
-            cache.reset.clear()
-            log.warning("history changed under us, loading everything again")
-            while True:
-                try:
-                    await cache.load()
-                    break
-                except (StoreUnavailable, OSError) as error:
-                    log.warning("not loaded yet", error=str(error))
-                    await asyncio.sleep(1.0)
 
 
 async def _started(server: Server) -> None:

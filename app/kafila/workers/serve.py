@@ -1,14 +1,14 @@
 """The start of a process: PostgreSQL starts while Python loads the rest of the program.
 
 Loading takes one core half of the time until the process is ready; on the other one the embedded PostgreSQL comes up, and
-replays its log after a crash. Nothing is imported here that the store does not need.
+replays its log after a crash. Nothing is imported here that the store does not need. What the API does not need to answer
+(controllers, and the client of members and webhooks) is loaded behind: `process.py`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import gc
-import importlib
 import os
 import resource
 import signal
@@ -20,6 +20,8 @@ from kafila.settings.settings import Settings
 from kafila.store import open_store
 from kafila.store.interface import Store
 from kafila.telemetry.fatal import guard
+
+from .loading import loaded
 
 if TYPE_CHECKING:
     from .encryption import AtRest
@@ -60,7 +62,7 @@ async def serve(settings: Settings, listeners: Sequence[socket.socket] = ()) -> 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     opening = asyncio.create_task(open_data(settings))
-    program = await asyncio.to_thread(importlib.import_module, "kafila.workers.process")
+    program = await loaded("kafila.workers.process")
     store, at_rest = await opening
     await program.Process(settings, store, stopping=stopping, listeners=listeners, at_rest=at_rest).run()
 

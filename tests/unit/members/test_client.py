@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from kafila.core.errors import StatusError
 from kafila.members.answers import status_error
 from kafila.members.client import MemberClient, resource_path
-from kafila.members.transport import ASGITransport, NetworkTransport, Unreachable
+from kafila.members.network import NetworkTransport
+from kafila.members.transport import ASGITransport, Unreachable
 from kafila.members.wire import lines as split
 
 

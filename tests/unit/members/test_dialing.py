@@ -8,9 +8,10 @@ from collections.abc import AsyncIterator
 import pytest
 from aiohttp import web
 
-from kafila.members import transport
+from kafila.members import network
 from kafila.members.dialing import ProxyDialer
-from kafila.members.transport import NetworkTransport, Timeouts, Unreachable
+from kafila.members.network import NetworkTransport
+from kafila.members.transport import Timeouts, Unreachable
 from tests.proxy_server import ProxyServer
 
 Asked = list[web.BaseRequest]
@@ -86,7 +87,7 @@ async def test_what_is_no_proxy_is_said_to_be_unreachable(answers: bytes) -> Non
 async def test_a_proxy_that_says_nothing_is_waited_for_no_longer_than_for_a_member(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(transport, "CONNECT_TIMEOUT", 0.05)
+    monkeypatch.setattr(network, "CONNECT_TIMEOUT", 0.05)
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()

@@ -20,12 +20,30 @@ from kafila.workers import process
         # PostgreSQL starts while the rest is loaded: nothing big may stand before it
         ("kafila.workers.serve", ("fastapi", "aiohttp", "kafila.catalog", "kafila.registry", "kafila.reconcile")),
         ("kafila.workers.process", ("fastapi", "rich", "sqlalchemy", "alembic", "kubernetes_asyncio")),
+        # members, webhooks and other servers are asked later, and controllers begin when the API answers
+        ("kafila.workers.process", ("aiohttp", "python_socks", "wsproto", "kafila.members.network")),
+        ("kafila.workers.process", ("kafila.workers.controllers", "kafila.reconcile.karmada.template")),
     ],
 )
 def test_what_is_not_loaded_yet(module: str, not_yet: tuple[str, ...]) -> None:
     program = f"import sys, kafila.telemetry.logs, {module}; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
     assert not {name for name in loaded if name in not_yet}
+
+
+COLLECTED = """
+import gc
+from kafila.workers.serve import run_guarded
+
+async def program():
+    assert not gc.isenabled()
+
+run_guarded(program())
+"""
+
+
+def test_nobody_goes_through_what_is_being_loaded() -> None:
+    subprocess.run([sys.executable, "-c", COLLECTED], check=True, timeout=60)
 
 
 GUARDED = """

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ssl
 from typing import Any, Final
 
-import aiohttp
 import orjson
 
 from .issuer import FetchError
@@ -16,6 +15,8 @@ LARGEST: Final = 1 << 20  # bytes
 
 async def fetch(url: str, authority: bytes) -> Any:
     """``authority``: PEM, empty for the system's. Raises FetchError."""
+    import aiohttp  # only who has an issuer pays for loading it
+
     try:
         context = ssl.create_default_context(cadata=authority.decode() if authority else None)
         context.verify_flags &= ~ssl.VERIFY_X509_STRICT

@@ -25,6 +25,9 @@ MOST_STREAMS: Final = 1000  # of one tunnel at a time
 _HEAD: Final = struct.Struct("!BI")
 _COUNT: Final = struct.Struct("!I")
 MOST_MESSAGE: Final = _HEAD.size + MOST_DATA
+# why its WebSocket ends
+GOING_AWAY: Final = 1001
+REPLACED: Final = 4001  # another connection of this cluster's agent came after it
 
 
 class ProtocolError(Exception):

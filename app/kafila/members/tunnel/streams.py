@@ -15,6 +15,7 @@ from prometheus_client import Counter, Gauge
 from kafila.members.joined_connections import Side
 
 from .frames import (
+    GOING_AWAY,
     MOST_STREAMS,
     Frame,
     Kind,
@@ -26,7 +27,6 @@ from .frames import (
 from .incoming import Incoming
 from .stream import Stream, TunnelError
 from .websocket import (
-    GOING_AWAY,
     UNSENDABLE,
     VIOLATION,
     Closed,

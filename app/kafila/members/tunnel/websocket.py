@@ -11,10 +11,8 @@ from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
 from .frames import MOST_MESSAGE, ProtocolError
 
-GOING_AWAY: Final = 1001
 VIOLATION: Final = 1002
 UNSENDABLE: Final = (1005, 1006, 1015)  # stand for ends without a word
-REPLACED: Final = 4001  # another connection of this cluster's agent came after it
 _LONGEST: Final = 123  # bytes of a reason
 _SMALL: Final = 1024  # bytes: no proxy on the way cuts messages into smaller ones
 

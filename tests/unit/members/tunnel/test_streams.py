@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kafila.members.tunnel import incoming, streams
-from kafila.members.tunnel.frames import WINDOW, Frame, Kind, decode, encode, window
+from kafila.members.tunnel.frames import GOING_AWAY, REPLACED, WINDOW, Frame, Kind, decode, encode, window
 from kafila.members.tunnel.stream import Stream, TunnelError
 from kafila.members.tunnel.streams import Tunnel
-from kafila.members.tunnel.websocket import GOING_AWAY, REPLACED, VIOLATION, Message, WebSocket
+from kafila.members.tunnel.websocket import VIOLATION, Message, WebSocket
 
 MUCH = bytes(range(256)) * 4096  # 1 MiB
 
