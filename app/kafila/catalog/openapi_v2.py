@@ -51,9 +51,11 @@ class Swagger:
 
 def build(catalog: Catalog) -> Json:
     """The whole document as a tree."""
-    types = Types("v2", catalog, load_descriptions())
+    groups = catalog.groups()  # once: kinds come and go while a thread writes
+    kinds = (kind for group in groups for version in group.versions for kind in version.kinds)
+    types = Types("v2", kinds, load_descriptions())
     paths: dict[str, Json] = {}
-    for group in catalog.groups():
+    for group in groups:
         for version in group.versions:
             for operation in operations(version):
                 item = paths.setdefault(operation.path, {"parameters": _path_parameters(operation)})

@@ -84,6 +84,20 @@ def test_there_is_a_document_for_every_group_and_version(catalog: Catalog, docum
     assert {"api/v1", "apis/apps/v1", "apis/autoscaling/v2"} <= set(documents)
 
 
+def test_a_kind_that_comes_while_the_document_is_written_is_not_in_half_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Definitions are compiled in other threads."""
+    catalog, types = load_catalog(), openapi_v2.Types
+
+    def written(*arguments: Any) -> Any:
+        found = types(*arguments)
+        catalog.add([gadgets()])
+        return found
+
+    monkeypatch.setattr(openapi_v2, "Types", written)
+    document = openapi_v2.build(catalog)
+    assert set(references(document)) == {DEFINITIONS + name for name in document["definitions"]}
+
+
 def test_references_resolve(documents: dict[str, Json], swagger: Json) -> None:
     for path, document in documents.items():
         defined = {SCHEMAS + name for name in document["components"]["schemas"]}
