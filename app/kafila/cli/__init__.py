@@ -5,9 +5,12 @@ Commands are named by path and imported when they are called, so that starting i
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Final, NoReturn
@@ -136,7 +139,8 @@ def main(arguments: list[str] | None = None) -> None:
                 from .inside import run
 
                 run(words[0], words[1:])
-            command, bound, _ = program().parse_args(words)
+            with _uncollected():
+                command, bound, _ = program().parse_args(words)
             given.set(frozenset(bound.arguments))
             code = command(*bound.args, **bound.kwargs)
             sys.stdout.flush()
@@ -150,6 +154,16 @@ def main(arguments: list[str] | None = None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter flushes once more at its end
         sys.exit(_BY_SIGNAL + signal.SIGPIPE)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """What is loaded stays: nobody goes through it meanwhile."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def _is_kubectls(words: list[str]) -> bool:
