@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from kafila.core.selectors import Selector
 from tests.attack.turns import with_turns
 
 POLICIES = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies"
@@ -62,6 +63,36 @@ async def test_nobody_waits_for_very_many_parameters_but_the_write(api: Any) -> 
     found, turns = await with_turns(api.post("/api/v1/namespaces/default/secrets", {"metadata": {"name": "x"}}))
     assert found.status_code == 201, found.text
     assert turns > count / 2
+
+
+async def test_objects_that_a_selector_does_not_choose_are_looked_at_once(api: Any, monkeypatch: Any) -> None:
+    """However many there are: the first write after a start looks at all of them, in turns with others."""
+    given = policy("chosen", "params.data.k != object.metadata.name")
+    given["spec"]["paramKind"] = {"apiVersion": "v1", "kind": "ConfigMap"}
+    given["spec"]["matchConstraints"]["resourceRules"][0]["resources"] = ["secrets"]
+    await api.made(POLICIES, given)
+    chosen = binding("chosen")
+    chosen["spec"]["paramRef"] = {"selector": {"matchLabels": {"chosen": "yes"}}, "parameterNotFoundAction": "Deny"}
+    await api.made(POLICIES.replace("policies", "policybindings"), chosen)
+    configmaps, secrets = "/api/v1/namespaces/default/configmaps", "/api/v1/namespaces/default/secrets"
+    await api.made(configmaps, {"metadata": {"name": "p", "labels": {"chosen": "yes"}}, "data": {"k": "v"}})
+    calls, made, found = 0, 0, []
+    real = Selector.matches
+
+    def matches(selector: Selector, labels: Any) -> bool:
+        nonlocal calls
+        calls += str(selector) == "chosen=yes"
+        return real(selector, labels)
+
+    monkeypatch.setattr(Selector, "matches", matches)
+    for count in (250, 500, 1_000):
+        for number in range(made, count):
+            await api.made(configmaps, {"metadata": {"name": f"c{number}"}})
+        made, calls = count, 0
+        await api.made(secrets, {"metadata": {"name": f"s{count}"}})
+        found.append(calls)
+    assert found[0] >= 250
+    assert found[1:] == [0, 0]
 
 
 async def test_a_policy_cannot_forbid_its_own_end(api: Any) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Final, NamedTuple, final
 
@@ -21,11 +21,11 @@ from kafila.core.values import Object
 from kafila.watch import Cache, Entry
 
 from .codec import decode_entry
+from .selected_params import MOST_PARAMS, SelectedParams, TooManyParams
 from .threads import BIG
 
 QUICK: Final = 5_000  # of cost: some milliseconds
 IN_PLACE: Final = 16  # invocations of one write that are not given to a thread, whatever they cost
-MOST_PARAMS: Final = 1_000  # of one binding
 _REQUEST: Final = frozenset(expressions.FIELDS["kubernetes.AdmissionRequest"])
 _EXEMPT: Final = ("ValidatingAdmissionPolicy", "MutatingAdmissionPolicy")
 
@@ -94,6 +94,7 @@ class BoundPolicies:
         self._ask = ask
         self._on = on
         self._resources = policies, bindings
+        self._selected = SelectedParams(cache)
         self._policies: list[Policy] | None = None
         self._any: bool | None = None
         # those whose rules match, whatever the object is
@@ -141,32 +142,28 @@ class BoundPolicies:
 
     # -- of one write ------------------------------------------------------------------------------------------------------
 
-    def invocations(self, match: Match, asked: Attributes) -> Iterable[Invocation | Problem]:
-        """Raises StatusError 404 for a namespace that is not there."""
-        return match.always if match.always is not None else self._invocations(match, asked)
-
-    def _invocations(self, match: Match, asked: Attributes) -> Iterator[Invocation | Problem]:
-        policy = match.policy
+    async def invocations(self, match: Match, asked: Attributes) -> Sequence[Invocation | Problem]:
+        """Of one that has none ``always``. Raises StatusError 404 for a namespace that is not there."""
+        policy, found = match.policy, list[Invocation | Problem]()
         target = matched(policy.match, match.targets, asked, self._labels)
         if target is None:
-            return
+            return found
         param_kind = None
         if policy.param_kind is not None:
             param_kind = self._catalog.by_kind(*policy.param_kind)
             if param_kind is None:
                 text = f"failed to find resource referenced by paramKind: '{policy.shown_param_kind}'"
-                yield Problem(policy, None, f"failed to configure policy: {text}")
-                return
+                return [Problem(policy, None, f"failed to configure policy: {text}")]
         for binding, targets in match.bindings:
             if matched(binding.match, targets, asked, self._labels) is None:
                 continue
             try:
-                params = self._params(binding, param_kind, asked)
+                params = await self._params(binding, param_kind, asked)
             except _Misconfigured as error:
-                yield Problem(policy, binding, f"failed to configure binding: {error}")
+                found.append(Problem(policy, binding, f"failed to configure binding: {error}"))
                 continue
-            for param in params:
-                yield Invocation(policy, binding, target, param_kind, param)
+            found += [Invocation(policy, binding, target, param_kind, param) for param in params]
+        return found
 
     def variables(self, about: Invocation, asked: Attributes, new: Object | None, old: Object | None) -> Object:
         """The values of those that it uses, but for ``variables``. ``new``, ``old``: as the policy is shown them."""
@@ -197,7 +194,7 @@ class BoundPolicies:
         entry = self._cache.get("namespaces", "", asked.namespace)
         return _namespace_object(entry) if entry is not None else None
 
-    def _params(self, binding: Binding, kind: Kind | None, asked: Attributes) -> list[Entry | None]:
+    async def _params(self, binding: Binding, kind: Kind | None, asked: Attributes) -> Sequence[Entry | None]:
         """Raises _Misconfigured."""
         ref = binding.params
         if kind is None or ref is None:
@@ -211,16 +208,15 @@ class BoundPolicies:
                 raise _Misconfigured(
                     "cannot use namespaced paramRef in policy binding that matches cluster-scoped resources"
                 )
-        found: list[Entry | None] = []
+        found: Sequence[Entry | None] = []
         if ref.get("name"):
             entry = self._cache.get(kind.resource, namespace, ref["name"])
             found = [entry] if entry is not None else []
         elif binding.selector is not None:
-            for entry in self._cache.resource(kind.resource).entries(namespace):
-                if binding.selector.matches(entry.meta.labels or {}):
-                    found.append(entry)
-                    if len(found) > MOST_PARAMS:
-                        raise _Misconfigured(f"more than {MOST_PARAMS} params are selected")
+            try:
+                found = await self._selected.chosen(kind.resource, namespace, binding.selector)
+            except TooManyParams:
+                raise _Misconfigured(f"more than {MOST_PARAMS} params are selected") from None
         if not found and ref.get("parameterNotFoundAction") == "Deny":
             raise _Misconfigured("no params found for policy binding with `Deny` parameterNotFoundAction")
         return found

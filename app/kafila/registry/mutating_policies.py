@@ -51,7 +51,7 @@ class MutatingPolicies:
         invocations: list[Invocation] = []
         patched = False
         for match in question.policies:
-            for found in self._bound.invocations(match, asked):
+            for found in match.always or await self._bound.invocations(match, asked):
                 if isinstance(found, Problem):
                     problems.append(found)
                 else:

@@ -64,7 +64,7 @@ class Policies:
     async def _checked(self, match: Match, asked: Attributes, options: Any, sizes: Sizes) -> list[_Denied]:
         policy, denied = match.policy, []
         annotations: dict[str, list[str]] = {}
-        for found in self._bound.invocations(match, asked):
+        for found in match.always or await self._bound.invocations(match, asked):
             if isinstance(found, Problem):
                 if not policy.ignores_failure:
                     denied.append(_Denied(policy, found.binding, Decision(0, found.text, error=True)))
