@@ -100,16 +100,14 @@ def by_value_for_each(usage: int, workload: Workload, target: int, tuning: Tunin
 
 def _utilization(metrics: PodMetrics, requests: Mapping[str, int], target: int) -> tuple[float, int, int]:
     """The ratio to the target, per cent of the requests, and the average in thousandths. Raises CannotCompute."""
-    used = asked = counted = 0
-    for name, metric in metrics.items():
-        if (request := requests.get(name)) is not None:
-            used += metric.value
-            asked += request
-            counted += 1
+    values = [metric.value for name, metric in metrics.items() if name in requests]
+    is_all = len(values) == len(requests)
+    asked = sum(requests.values()) if is_all else sum(requests[name] for name in metrics if name in requests)
     if not asked:
         raise CannotCompute("no metrics returned matched known pods")
+    used = sum(values)
     percent = min(_quotient(used * 100, asked), MOST)
-    return percent / target, percent, _quotient(used, counted)
+    return percent / target, percent, _quotient(used, len(values))
 
 
 def _average(metrics: PodMetrics) -> int:

@@ -37,7 +37,7 @@ class PodMetric(msgspec.Struct, frozen=True, gc=False):
 PodMetrics = dict[str, PodMetric]  # by name of the pod
 
 
-class PodUsage(msgspec.Struct, frozen=True):
+class PodUsage(msgspec.Struct, frozen=True, gc=False):
     """One pod as ``metrics.k8s.io`` tells of it. ``containers``: by name, thousandths of each resource. ``cluster``: "" where
     nobody says. ``labels``: of the pod, None where nothing is said of them."""
 

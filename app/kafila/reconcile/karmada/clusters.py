@@ -40,6 +40,10 @@ def limit_in(namespace: Entry | None) -> Limit | None:
     return limit_of(namespace.meta.annotations) if namespace is not None else None
 
 
+def _is_ready(cluster: Cluster) -> bool:
+    return is_true(conditions_of(cluster), constants.COND_READY)
+
+
 @final
 class Clusters:
     """Do not change what it returns."""
@@ -48,6 +52,7 @@ class Clusters:
         self._cache = registry.cache
         self.kind = registry.kind("cluster.karmada.io", "v1alpha1", "clusters")
         self._by_name: dict[str, Cluster] = {}
+        self._ready: set[str] = set()
         self._infos: dict[str, ClusterInfo] = {}  # as the scheduler sees them
         self._snapshot: ClusterSnapshot | None = None
         self._changed: OrderedDict[str, float] = OrderedDict()  # when labels or spec of a cluster changed, newest last
@@ -61,6 +66,7 @@ class Clusters:
     def load(self) -> None:
         entries = self._cache.resource(CLUSTERS).entries()
         self._by_name = {entry.key.name: self.read(entry) for entry in entries}
+        self._ready = {name for name, cluster in self._by_name.items() if _is_ready(cluster)}
         self._infos = {name: ClusterInfo(cluster) for name, cluster in self._by_name.items()}
         self._snapshot = None
         limits = ((entry.key.name, limit_in(entry)) for entry in self._cache.resource("namespaces").entries())
@@ -70,6 +76,7 @@ class Clusters:
         name = event.key.name
         if event.new is None:
             self._by_name.pop(name, None)
+            self._ready.discard(name)
             self._infos.pop(name, None)
             self._changed.pop(name, None)
             forget_member(name)
@@ -78,6 +85,10 @@ class Clusters:
                 self._changed[name] = time.time()
                 self._changed.move_to_end(name)
             self._by_name[name] = self.read(event.new)
+            if _is_ready(self._by_name[name]):
+                self._ready.add(name)
+            else:
+                self._ready.discard(name)
             before, self._infos[name] = self._infos.get(name), ClusterInfo(self._by_name[name])
             if before is not None:
                 self._infos[name].take_over(before)
@@ -129,8 +140,7 @@ class Clusters:
             yield name
 
     def is_ready(self, cluster: str) -> bool:
-        found = self._by_name.get(cluster)
-        return found is not None and is_true(conditions_of(found), constants.COND_READY)
+        return cluster in self._ready
 
     def _is_pulled(self, cluster: str) -> bool:
         found = self._by_name.get(cluster)

@@ -156,7 +156,9 @@ class FederatedHPAs(QueueController[Key]):
             self._warn(autoscaler, Warned(reason, message))
         said = [condition(ACTIVE, "False", "InvalidSelector", text) for _, _, text in standing.troubles]
         said.append(_GOT_SCALE)
-        history = self._histories.setdefault(key, History())
+        history = self._histories.get(key)
+        if history is None:
+            history = self._histories[key] = History()
         history.begin(template.replicas, time.monotonic())
         verdict = without_metrics(spec, template.replicas, standing.replicas)
         if verdict is not None:
