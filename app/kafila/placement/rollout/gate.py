@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from kafila.core.clock import parse_rfc3339, rfc3339
@@ -32,6 +33,10 @@ class Report(NamedTuple):
 
     is_satisfied: bool
     message: str = ""
+
+
+def _never() -> bool:
+    return False
 
 
 NOT_THERE: Final = Report(False, "it has not been applied there yet")
@@ -80,8 +85,9 @@ def with_observed_conditions(reported: ManifestStatus, observed: Object) -> Mani
     return {**reported, "status": {**(status or {}), "conditions": found}} if found else reported
 
 
-def report(work: Work | None, revision: str, gate: Gate) -> Report:
-    """``work``: as it is stored, of the cluster in question."""
+def report(work: Work | None, revision: str, gate: Gate, is_told_by_generation: Callable[[], bool] = _never) -> Report:
+    """``work``: as it is stored, of the cluster in question. ``is_told_by_generation``: whether the generation of the template that a
+    report is of tells the revision from the one before: agents that are not ours say nothing else."""
     if work is None or _revision_in(work) != revision:
         return NOT_THERE
     status = work.get("status") or {}
@@ -92,15 +98,30 @@ def report(work: Work | None, revision: str, gate: Gate) -> Report:
             False, f"it is not applied: {applied['message']}" if applied.get("message") else NOT_THERE.message
         )
     observed = find(conditions, COND_REVISION) or {}
-    if observed.get("message") != revision:
-        return Report(False, "nothing is known of this revision there yet")
     found: Mapping[str, object] = next(iter(status.get("manifestStatuses") or ()), {})
+    newest = _newest(work, observed)
+    if observed.get("message") != revision:
+        generation = _generation_told(work, found.get("status"))
+        if not generation or not is_told_by_generation():
+            return Report(False, "nothing is known of this revision there yet")
+        newest = newest._replace(generation=generation, since=math.inf)
     health = found.get("health") or constants.UNKNOWN
     if gate.is_healthy and health != constants.HEALTHY:
         return Report(
             False, f"it is {str(health).lower()}" if health != constants.UNKNOWN else "its health is not known"
         )
-    return _conditions(found.get("status"), gate, _newest(work, observed))
+    return _conditions(found.get("status"), gate, newest)
+
+
+def _generation_told(work: Work, status: object) -> int:
+    """Of the object in the member, where its status is of the manifest as it is now, and by a controller that has seen it; else 0."""
+    status = status if isinstance(status, dict) else {}
+    fields = ("resourceTemplateGeneration", "observedGeneration", "generation")
+    of, observed, generation = (found if isinstance(found := status.get(each), int) else 0 for each in fields)
+    for manifest in (work["spec"].get("workload") or {}).get("manifests") or ():
+        is_of_it = annotations_of(manifest).get(constants.TEMPLATE_GENERATION) == str(of)
+        return generation if is_of_it and observed >= generation else 0
+    return 0
 
 
 def _revision_in(work: Work) -> str:

@@ -51,6 +51,17 @@ def revision_of(template: Object, interpreter: Interpreter = NATIVE) -> str:
     return hashlib.sha256(encoded).hexdigest()[:DIGITS]
 
 
+def is_same_content(one: Object, other: Object, interpreter: Interpreter = NATIVE) -> bool:
+    """Do they differ in labels and annotations only, which raise no generation? Raises InterpretError."""
+    first, second = (revision_of(_without_notes(each), interpreter) for each in (one, other))
+    return first == second
+
+
+def _without_notes(template: Object) -> Object:
+    kept = {key: value for key, value in metadata(template).items() if key not in ("labels", "annotations")}
+    return {**template, "metadata": kept}
+
+
 def marked(template: Object, revision: str) -> Object:
     """The template with the revision said in it, for Works; nothing that it shares is changed."""
     annotations = {**annotations_of(template), REVISION: revision}

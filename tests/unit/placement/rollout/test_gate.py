@@ -9,6 +9,7 @@ import pytest
 from kafila.core.clock import rfc3339
 from kafila.core.conditions import condition
 from kafila.core.values import Object
+from kafila.placement.constants import TEMPLATE_GENERATION
 from kafila.placement.rollout.gate import COND_REVISION, report, with_observed_conditions, with_observed_revision
 from kafila.placement.rollout.revision import REVISION
 from kafila.placement.rollout.strategy import Gate
@@ -145,3 +146,41 @@ def test_conditions_that_are_not_reflected_are_taken_along_where_a_rollout_is() 
     assert with_observed_conditions(whole, {"metadata": OURS, "status": shown}) is whole
     for odd in ("text", None, {"conditions": "text"}, {"conditions": []}):
         assert with_observed_conditions(reflected, {"metadata": OURS, "status": odd}) is reflected
+
+
+def told(*, of: Any = 3, manifest: str = "3", generation: Any = 7, observed: Any = 7, **more: Any) -> Any:
+    """As karmada-agent reports a Deployment: it says nothing of revisions."""
+    status = {"resourceTemplateGeneration": of, "generation": generation, "observedGeneration": observed, **more}
+    found = work(status=status, observed="a1", api_version="apps/v1")
+    del found["status"]["conditions"][1]
+    found["spec"]["workload"]["manifests"][0]["metadata"]["annotations"][TEMPLATE_GENERATION] = manifest
+    return found
+
+
+@pytest.mark.parametrize(
+    ("found", "is_shown"),
+    [
+        (told(), True),
+        (told(of=2), False),  # it reports the manifest of before
+        (told(of=4), False),
+        (told(observed=6), False),  # by a controller that has not seen it
+        (told(generation=0, observed=0), False),
+        (told(of="3"), False),
+        (told(of=None, manifest="None"), False),
+        (told(generation="7"), False),
+        (work(status="?", observed="a1"), False),
+    ],
+)
+def test_what_an_agent_tells_that_is_not_ours(found: Any, is_shown: bool) -> None:
+    assert report(found, NEW, Gate(), lambda: True).is_satisfied is is_shown
+    assert not report(found, NEW, Gate()).is_satisfied
+
+
+def test_conditions_of_what_such_an_agent_reports() -> None:
+    gate = Gate(conditions=(("Available", "True"), ("Tested", "True")))
+    available, tested = (
+        {"type": kind, "status": "True", "lastTransitionTime": LATER} for kind in ("Available", "Tested")
+    )
+    assert not report(told(conditions=[available, tested]), NEW, gate, lambda: True).is_satisfied
+    seen = {**tested, "observedGeneration": 7}
+    assert report(told(conditions=[available, seen]), NEW, gate, lambda: True).is_satisfied

@@ -5,6 +5,8 @@ Where the policy does not, every cluster has the template as it is, and this ste
 
 from __future__ import annotations
 
+from functools import cache
+
 from kafila.core.values import Object
 from kafila.placement import constants
 from kafila.placement.constants import cluster_of
@@ -15,7 +17,14 @@ from kafila.placement.rollout.control import carried_over
 from kafila.placement.rollout.follow import NOWHERE, Revised, follow
 from kafila.placement.rollout.gate import report
 from kafila.placement.rollout.phases import EVENT_HELD, SUCCEEDED
-from kafila.placement.rollout.revision import kept_revision, marked, revision_of, revisions_in, template_in
+from kafila.placement.rollout.revision import (
+    is_same_content,
+    kept_revision,
+    marked,
+    revision_of,
+    revisions_in,
+    template_in,
+)
 from kafila.placement.rollout.strategy import staged_rollout, strategy_of
 from kafila.placement.scheduler.schedule import Event
 from kafila.placement.spec import targets_of
@@ -75,10 +84,14 @@ def _followed(
     spec, gate = state.binding["spec"], strategy_of(wanted).gate
     targets = frozenset(target["name"] for target in targets_of(spec))
     works = {work.cluster: work.obj for work in state.works}
-    reports = {cluster: report(works.get(cluster), revision, gate) for cluster in targets}
-    suspended = frozenset(cluster for cluster in targets if is_suspended(spec, cluster))
     stable = before.get("stableRevision", "") if before is not None and before["revision"] == revision else ""
-    is_kept = not stable or _kept(state, stable, facts) is not None
+    kept = _kept(state, stable, facts) if stable else None
+    told = cache(
+        lambda: not stable or (kept is not None and not is_same_content(kept, state.template, facts.interpreter))
+    )
+    reports = {cluster: report(works.get(cluster), revision, gate, told) for cluster in targets}
+    suspended = frozenset(cluster for cluster in targets if is_suspended(spec, cluster))
+    is_kept = not stable or kept is not None
     seen = Seen(targets, reports, suspended, _failed_there(spec), is_kept)
     control = spec.get("rollout") or NO_CONTROL
     return follow(before, wanted, template, seen, facts.clusters(), facts.now(), control)
