@@ -93,6 +93,9 @@ async def test_every_process_loses_the_database_under_load(plane: ControlPlane) 
         plane.signal_database(signal.SIGSTOP)
         answers = await asyncio.gather(*(server.request("GET", load.path) for server in plane.api))
         assert [answer.status for answer in answers] == [503, 503]
+        for server in plane.api:
+            answer = await server.request("GET", "/readyz/storage")
+            assert (answer.status, "storage does not answer" in answer.body["text"]) == (500, True), answer
         answers = await asyncio.gather(*(server.request("GET", load.path, resourceVersion="0") for server in plane.api))
         assert [answer.status for answer in answers] == [200, 200]
         plane.signal_database(signal.SIGKILL)
@@ -125,3 +128,22 @@ async def test_history_that_is_only_in_the_database_waits_for_it(plane: ControlP
         assert not watch.surprises
         answer = await fresh.request("GET", path, **exact)
         assert [item["data"]["text"] for item in answer.body["items"]] == ["1"]
+
+
+async def test_a_read_does_not_notice_that_connections_were_cut(plane: ControlPlane) -> None:
+    """The database is there: whatever asks it for something that changes nothing asks again, on another connection."""
+    away, _ = plane.api
+    await plane.make_namespace("cut")
+    path, events = "/api/v1/namespaces/cut/configmaps", "/api/v1/namespaces/cut/events"
+    old = (await away.request("POST", path, config_map("old", "1"))).body["metadata"]["resourceVersion"]
+    assert (await away.request("PATCH", f"{path}/old", {"data": {"text": "2"}})).status == 200
+    exact = {"resourceVersion": old, "resourceVersionMatch": "Exact"}
+    for _ in range(5):
+        # each has its connection, which is there for the next one
+        await asyncio.gather(away.request("GET", events), away.request("GET", path, **exact))
+        plane.proxy.cut()
+        answers = await asyncio.gather(
+            away.request("GET", path), away.request("GET", events), away.request("GET", path, **exact)
+        )
+        assert [answer.status for answer in answers] == [200, 200, 200], answers
+        assert (await away.request("GET", "/readyz")).status == 200

@@ -13,7 +13,7 @@ import pytest
 
 from kafila.core.resources import Key
 from kafila.store.connect import LOST, Timeouts, connect
-from kafila.store.interface import Guard, OutcomeUnknown, StoreUnavailable, Transaction, Write
+from kafila.store.interface import EventQuery, Guard, OutcomeUnknown, StoreUnavailable, Transaction, Write
 from kafila.store.postgres import PostgresStore
 from kafila.store.timeline import COMMIT_LOCK
 from tests.waiting import eventually
@@ -75,6 +75,46 @@ async def test_a_write_survives_the_loss_of_its_connection(proxy: Proxy, fault: 
     assert proxy.struck.is_set()
     assert [(r.revision, r.body) for r in rows] == [(revision, b"precious")]
     assert [(r.revision, r.body) for r in await whole_log(store)] == [(revision, b"precious")]
+    await store.close()
+
+
+READS = {
+    "an event": lambda store: store.event("precious", "none"),
+    "events": lambda store: store.list_events(EventQuery(namespace="precious")),
+    "a list of then": lambda store: store.list_at("precious", 2),
+    "a page of members' objects": lambda store: store.search.page("precious", "member1", "", ("", ""), 10),
+    "an object of members": lambda store: store.search.find("precious", ["member1"], ("a", "b")),
+}
+
+
+@pytest.mark.parametrize("fault", ["before", "answer", "while"])
+@pytest.mark.parametrize("read", READS)
+async def test_a_read_does_not_notice_that_its_connection_has_ended(proxy: Proxy, read: str, fault: str) -> None:
+    store = await opened(proxy.dsn)
+    await store.commit(Transaction([], [Write(KEY, b"x")]))
+    expected = await READS[read](store)  # whose connection is kept, and given to the next one
+    proxy.arm(b"precious", fault)
+    assert await READS[read](store) == expected
+    assert proxy.struck.is_set()
+    await store.close()
+
+
+async def test_a_database_that_does_not_answer_is_told_of_until_it_does(postgres_dsn: str) -> None:
+    """Its connections are open, so nothing else says so."""
+    store = await opened(postgres_dsn, send=0.2)
+    await store.commit(Transaction([], [Write(KEY, b"x")]))
+    await store.snapshot()
+    await store.head()
+    assert store.trouble == ""
+    holder = await asyncpg.connect(postgres_dsn)
+    async with holder.transaction():
+        await holder.execute("LOCK TABLE log IN ACCESS EXCLUSIVE MODE")
+        with pytest.raises(StoreUnavailable, match="does not answer"):
+            await store.head()
+        assert store.trouble == "storage does not answer"
+    await reached(store)
+    assert store.trouble == ""
+    await holder.close()
     await store.close()
 
 

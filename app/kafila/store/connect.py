@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from typing import TypeVar
 
 import asyncpg
 import structlog
@@ -16,6 +17,7 @@ from .interface import StoreUnavailable
 from .packing import MissingDictionary, Packing
 
 log = structlog.get_logger("kafila.store")
+T = TypeVar("T")
 
 DatabaseError = asyncpg.PostgresError  # whatever PostgreSQL answers with, for those who import no driver
 
@@ -33,6 +35,15 @@ LOST = (
     asyncpg.InvalidCatalogNameError,  # a database that is being restored
     asyncpg.UndefinedTableError,
     asyncpg.UndefinedFunctionError,
+)
+
+# Of these, those that say that the connection is gone, and nothing about a new one
+GONE = (
+    ConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
 )
 
 # The database's own reasons to take no write
@@ -111,6 +122,10 @@ async def warn_about_durability(connection: asyncpg.Connection) -> None:
         log.warning("acknowledged writes can be lost in a failover: synchronous_standby_names is empty")
 
 
+class ConnectionGone(StoreUnavailable):
+    """It was there when it was taken, and had ended, or ended meanwhile."""
+
+
 class Pool:
     """The few connections for everything that is neither a commit nor the log's tail; none is kept when idle."""
 
@@ -155,14 +170,30 @@ class Pool:
             await self.expire()
             raise StoreUnavailable(str(error)) from error
         except LOST as error:
+            is_gone = connection is not None and isinstance(error, GONE)
             if connection is not None:
-                connection.terminate()
-            raise StoreUnavailable(str(error) or type(error).__name__) from error
+                with suppress(
+                    asyncpg.InterfaceError
+                ):  # one that was lost in the middle the pool has taken back already
+                    connection.terminate()
+            unavailable = ConnectionGone if is_gone else StoreUnavailable
+            raise unavailable(str(error) or type(error).__name__) from error
         except (*REFUSES, *PASSING) as error:
             raise StoreUnavailable(str(error)) from error
         finally:
             if connection is not None:
                 await self._pool.release(connection)
+
+    async def read(self, ask: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:
+        """What ``ask`` finds, which changes nothing: where its connection turns out to be gone, once more on a new one. Raises as ``acquire``."""
+        try:
+            async with self.acquire() as connection:
+                return await ask(connection)
+        except ConnectionGone as error:
+            log.info("a read is asked again on a new connection", error=str(error))
+        await self.expire()  # the others were made before it ended, and most often end together
+        async with self.acquire() as connection:
+            return await ask(connection)
 
 
 async def _keep(connection: asyncpg.Connection) -> None:

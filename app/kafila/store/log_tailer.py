@@ -68,6 +68,7 @@ class LogTailer:
         self._giving_up: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
         self._raises = 0
+        self.is_late = False  # somebody has waited in vain since the database has answered last
 
     def subscribe(self, on_rows: RowsCallback, on_reset: ResetCallback) -> None:
         self._on_rows, self._on_reset = on_rows, on_reset
@@ -132,6 +133,7 @@ class LogTailer:
             if until > now:
                 self._giving_up = loop.call_at(until, self._give_up)
                 return
+            self.is_late = True
             waiter.set_exception(StoreUnavailable("the database does not answer"))
 
     def _publish(self, rows: Sequence[Row], position: Position) -> None:
@@ -181,6 +183,7 @@ class LogTailer:
                     self._waiting.update(waiter for waiter in waiting if not waiter.done())
                     raise
                 self._release(waiting, head)
+                self.is_late = False
                 backoff.reset()
             except MissingDictionary as error:  # just learned by another process
                 log.info("a body is read again", error=str(error))

@@ -66,6 +66,8 @@ class PostgresStore:
 
     @property
     def trouble(self) -> str:
+        if self._log_tailer.is_late:
+            return "storage does not answer"
         if not self._log_tailer.connected:
             why = self._embedded.trouble if self._embedded is not None else ""
             return f"storage is not reachable: {why}" if why else "storage is not reachable"
@@ -97,8 +99,7 @@ class PostgresStore:
 
     async def snapshot(self) -> tuple[int, list[StoredObject]]:
         await self._pool.expire()  # after a failover these may lead to the server that was replaced
-        async with self._pool.acquire() as connection:
-            position, found = await history.snapshot(connection, self.sealer)
+        position, found = await self._pool.read(lambda connection: history.snapshot(connection, self.sealer))
         # No await between here and the caller's next line: the first row comes after the caller has the snapshot.
         self._log_tailer.seen = position
         return position.revision, found
@@ -112,12 +113,10 @@ class PostgresStore:
         return self._log_tailer.wait_for_consistent_read()
 
     async def read_log(self, after: int, limit: int = 1000) -> LogPage:
-        async with self._pool.acquire() as connection:
-            return await history.read_log(connection, after, limit, self.sealer)
+        return await self._pool.read(lambda connection: history.read_log(connection, after, limit, self.sealer))
 
     async def list_at(self, resource: str, revision: int) -> list[StoredObject]:
-        async with self._pool.acquire() as connection:
-            return await history.list_at(connection, resource, revision, self.sealer)
+        return await self._pool.read(lambda connection: history.list_at(connection, resource, revision, self.sealer))
 
     async def compact(self, keep_seconds: float) -> int:
         async with self._forgetting() as connection:
@@ -126,20 +125,16 @@ class PostgresStore:
             return compacted
 
     async def event(self, namespace: str, name: str) -> StoredObject | None:
-        async with self._pool.acquire() as connection:
-            return await events.get(connection, namespace, name, self.sealer)
+        return await self._pool.read(lambda connection: events.get(connection, namespace, name, self.sealer))
 
     async def list_events(self, asked: EventQuery) -> EventPage:
-        async with self._pool.acquire() as connection:
-            return await events.list_at(connection, asked, self.sealer)
+        return await self._pool.read(lambda connection: events.list_at(connection, asked, self.sealer))
 
     async def read_events(self, after: int) -> EventRows:
-        async with self._pool.acquire() as connection:
-            return await events.read(connection, after, self.sealer)
+        return await self._pool.read(lambda connection: events.read(connection, after, self.sealer))
 
     async def events_ended(self, expiry: int, after: int) -> list[StoredObject]:
-        async with self._pool.acquire() as connection:
-            return await events.ended(connection, expiry, after, self.sealer)
+        return await self._pool.read(lambda connection: events.ended(connection, expiry, after, self.sealer))
 
     async def expire_events(self, ttl: float, grace: float = events.GRACE) -> None:
         async with self._forgetting() as connection:
@@ -158,8 +153,7 @@ class PostgresStore:
         return PostgresAudit(self.dsn, self._timeouts)
 
     async def audit_rows(self, asked: AuditQuery) -> AuditPage:
-        async with self._pool.acquire() as connection:
-            return await postgres_audit.select(connection, asked)
+        return await self._pool.read(lambda connection: postgres_audit.select(connection, asked))
 
     async def expire_audit(self, ttl: float, most_bytes: int) -> None:
         async with self._forgetting() as connection:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, Final, final
 
 import asyncpg
@@ -140,13 +140,14 @@ class PostgresSearch:
 
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[asyncpg.Connection]:
-        try:
+        with _refusals():
             async with self._pool.acquire() as connection:
                 yield connection
-        except (asyncpg.DataError, asyncpg.CharacterNotInRepertoireError) as error:
-            raise ValueError(str(error)) from error
-        except asyncpg.PostgresError as error:
-            raise StoreUnavailable(str(error) or type(error).__name__) from error
+
+    async def _fetched(self, query: str, *arguments: Any) -> list[asyncpg.Record]:
+        """What is only read."""
+        with _refusals():
+            return await self._pool.read(lambda connection: connection.fetch(query, *arguments))
 
     async def open(self) -> None:
         await self._pool.open()
@@ -235,8 +236,7 @@ class PostgresSearch:
         return self._packing.pack(body)
 
     async def places(self, resource: str, cluster: str, after: Place, limit: int) -> list[Place]:
-        async with self._connected() as connection:
-            return [tuple(record) for record in await connection.fetch(_PLACES, resource, cluster, *after, limit)]
+        return [tuple(record) for record in await self._fetched(_PLACES, resource, cluster, *after, limit)]
 
     async def drop(self, resource: str, cluster: str) -> None:
         """First nobody reads it any more, then the rows go, a few at a time."""
@@ -270,14 +270,12 @@ class PostgresSearch:
         where += _labels_where(labels, arguments)
         limit = min(limit, PAGE)
         query = _WITHIN.format(query=_PAGE.format(where=where), order="namespace, name", limit=limit, bytes=PAGE_BYTES)
-        async with self._connected() as connection:
-            records = await connection.fetch(query, *arguments)
+        records = await self._fetched(query, *arguments)
         rows = [CachedObject(*record[:3]) for record in records]
         return Rows(await self._opened_rows(resource, cluster, rows), _has_more(records, limit))
 
     async def find(self, resource: str, clusters: Collection[str], place: Place) -> list[tuple[str, CachedObject]]:
-        async with self._connected() as connection:
-            records = await connection.fetch(_FIND, resource, list(clusters), *place)
+        records = await self._fetched(_FIND, resource, list(clusters), *place)
         found = []
         for record in records:
             rows = await self._opened_rows(resource, record["cluster"], [CachedObject(*record[1:4])])
@@ -289,8 +287,7 @@ class PostgresSearch:
     ) -> Changes:
         order = "version, namespace, name"
         query = _WITHIN.format(query=_CHANGES, order=order, limit=min(limit, PAGE), bytes=PAGE_BYTES)
-        async with self._connected() as connection:
-            records = await connection.fetch(query, resource, cluster, after[0], *after[1], upto)
+        records = await self._fetched(query, resource, cluster, after[0], *after[1], upto)
         rows = [_change(record) for record in records]
         if self._sealer.active or self._is_sealed(rows):
             await self._sealer.prepare([row.body for row in rows])
@@ -339,6 +336,17 @@ class PostgresSearch:
                 if connection is not None:
                     with suppress(*LOST):
                         connection.terminate()
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """What the database refuses is a ValueError where it is what was said, and passes otherwise."""
+    try:
+        yield
+    except (asyncpg.DataError, asyncpg.CharacterNotInRepertoireError) as error:
+        raise ValueError(str(error)) from error
+    except asyncpg.PostgresError as error:
+        raise StoreUnavailable(str(error) or type(error).__name__) from error
 
 
 def _has_more(records: Sequence[Any], limit: int) -> bool:

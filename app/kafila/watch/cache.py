@@ -71,8 +71,13 @@ class Cache:
             await self.store.head()
         except StoreUnavailable as error:
             raise storage_unreachable(error) from error
-        if self._over:
-            raise service_unavailable("storage is being read again")
+        if self.trouble:
+            raise service_unavailable(self.trouble)
+
+    @property
+    def trouble(self) -> str:
+        """Why what is here must not be taken for what there is; "" when it may."""
+        return "storage is being read again" if self._over else ""
 
     def seen(self, resource: str) -> int:
         """Every change of the resource up to this revision has been here."""

@@ -384,7 +384,7 @@ class Process:
         def check() -> str | None:
             if self.stopping.is_set():
                 return "shutting down"
-            return store.trouble or None
+            return store.trouble or self._cache.trouble or None
 
         return check
 

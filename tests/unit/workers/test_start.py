@@ -11,6 +11,7 @@ from kafila.core import errors
 from kafila.settings.settings import Settings
 from kafila.store.interface import StoreUnavailable
 from kafila.store.memory import MemoryStore
+from kafila.watch import Cache
 from kafila.workers import process
 
 
@@ -91,3 +92,19 @@ async def test_what_another_attempt_does_not_change_ends_the_start() -> None:
 
     with pytest.raises(errors.StatusError, match="no"):
         await process.Process(Settings(), MemoryStore())._ensured(step)
+
+
+async def test_it_is_not_ready_while_everything_is_read_again() -> None:
+    """Whoever asked now would be told to come again."""
+    store = MemoryStore()
+    started = process.Process(Settings(), store)
+    cache = started._cache = Cache(store)
+    await store.open()
+    await cache.load()
+    check = started._checks(store)["storage"]
+    assert check() is None
+    cache._on_reset()
+    assert check() == "storage is being read again"
+    await cache.load()
+    assert check() is None
+    await store.close()
