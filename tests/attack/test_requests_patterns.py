@@ -48,6 +48,26 @@ async def test_many_large_patterns_are_refused_after_a_few(api: Api, compiled: l
     assert 0 < len(compiled) < 30
 
 
+@pytest.mark.parametrize("together", [True, False])
+async def test_patterns_of_expressions_are_refused_after_a_few(api: Api, compiled: list[str], together: bool) -> None:
+    """In one expression, or in one policy."""
+    searches = [f"object.metadata.name.matches('[\\\\pL\\\\pN]{{1,{100 - i % 50}}}y{together}{i}')" for i in range(200)]
+    expressions = [" || ".join(searches[i : i + 100]) for i in (0, 100)] if together else searches
+    rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["*"], "resources": ["configmaps"]}
+    spec = {
+        "failurePolicy": "Fail",
+        "matchConstraints": {"resourceRules": [rule]},
+        "validations": [{"expression": expression} for expression in expressions],
+    }
+    body = {"metadata": {"name": "p"}, "spec": spec}
+    answer = await api.post("/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies", body)
+    assert (
+        "error parsing regexp: expression too large: all patterns together"
+        in failure(answer, 422, "Invalid")["message"]
+    )
+    assert 0 < len(compiled) < 30
+
+
 async def test_many_small_patterns_are_refused(api: Api) -> None:
     answer = await api.post(DEFINITIONS, with_patterns([f"^a{i}$" for i in range(MOST_INSTRUCTIONS // LEAST + 1)]))
     assert failure(answer, 422, "Invalid")["details"]["causes"][0]["field"] == "spec.versions"

@@ -11,7 +11,7 @@ and Kubernetes 1.36. Pure: no I/O, nothing kept but compiled patterns.
 *Variables*: name -> type (``types``). Values are plain Python (``values`` has the table); JSON goes in as it is where its type
 is DYN. What has a schema goes in through ``schema.Schema``: ``declared(…)`` gives types and sizes, ``value_of(…)`` the value.
 
-*Objects* that expressions make (``Object{spec: …}``) are made by the function given to ``Objects``.
+*Objects* that expressions make (``Object{spec: …}``) are made by what its ``making`` gives.
 
 *Costs*: ``evaluate`` stops at the limit (``PER_CALL_LIMIT``); a limit of a million is some tenths of a second of work here, so what may
 run long belongs in a thread (``registry.threads``). Errors are no exceptions: ``Result.error`` is the text of cel-go.

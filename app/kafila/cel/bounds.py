@@ -1,9 +1,13 @@
-"""How much an evaluation may look at, beside what it costs."""
+"""How much an evaluation may look at, beside what it costs, and how much the patterns that are written in expressions may be to compile."""
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
+
+from kafila.machinery.structural.patterns import LEAST, MOST_INSTRUCTIONS, instructions
 
 MAX_COMPARED: Final = 200_000  # values: an object of a request has half of it
 
@@ -47,3 +51,37 @@ class Steps(threading.local):
 
 
 STEPS: Final = Steps()
+
+
+class Patterns(threading.local):
+    """Those of the expressions that this thread compiles together. While one is compiled nobody else works."""
+
+    left = 0
+    seen: set[str] | None = None  # None: nothing is being compiled
+
+    def take(self, pattern: str) -> bool:
+        """Whether it may be used."""
+        if self.seen is None or pattern in self.seen:
+            return True
+        if self.left >= 0:
+            self.left -= max(instructions(pattern), LEAST)
+        if self.left < 0:
+            return False
+        self.seen.add(pattern)
+        return True
+
+
+PATTERNS: Final = Patterns()
+
+
+@contextmanager
+def compiled_together() -> Iterator[None]:
+    """What is compiled within has one bound for its patterns; an expression by itself has one of its own."""
+    if PATTERNS.seen is not None:
+        yield
+        return
+    PATTERNS.left, PATTERNS.seen = MOST_INSTRUCTIONS, set()
+    try:
+        yield
+    finally:
+        PATTERNS.seen = None

@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple, final
 
 from . import macros
 from .ast import Expr, Ident, Select, walk
-from .bounds import STEPS, CostExceeded, steps_of
+from .bounds import STEPS, CostExceeded, compiled_together, steps_of
 from .checker import Checker
 from .declarations import Library, merged
 from .estimate import Estimator
@@ -144,7 +144,8 @@ class Environment:
     def compile(self, source: str) -> Program:
         """Raises CompileError."""
         try:
-            return self._compiled(source)
+            with compiled_together():
+                return self._compiled(source)
         except Unparsable as problem:
             raise CompileError(source, problem.issues) from None
         except RecursionError:

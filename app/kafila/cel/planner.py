@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final, final
 
-from kafila.machinery.structural.patterns import pattern_error
+from kafila.machinery.structural.patterns import TOO_LARGE, pattern_error
 
 from .actual_cost import cost_of_call
 from .ast import Call, Comprehension, Expr, Ident, ListExpr, Literal, MapExpr, Select, Struct
 from .attributes import Attribute, computed, conditional, fixed, presence, variable
+from .bounds import PATTERNS
 from .declarations import Implementation, Library
 from .dispatch import implementation
 from .gathering import appended, fold, go_type, list_of, map_of, struct
@@ -213,5 +214,9 @@ def _known(step: Step, cost: int, parts: list[Step]) -> Step:
 
 
 def _check_pattern(pattern: Any) -> None:
-    if isinstance(pattern, str) and (error := pattern_error(pattern)):
+    if not isinstance(pattern, str):
+        return
+    if not PATTERNS.take(pattern):
+        raise Unplannable(f"error parsing regexp: {TOO_LARGE}: all patterns together")
+    if error := pattern_error(pattern):
         raise Unplannable(error)

@@ -13,6 +13,7 @@ from kafila.core.errors import FieldError
 from kafila.machinery.structural.fieldpaths import PathProblem, field_at
 from kafila.machinery.structural.props import EMBEDDED, LIST_TYPE, RULES, Props, additional, anywhere, items, properties
 
+from .bounds import compiled_together
 from .environment import Environment, InstantiationError, Program
 from .objects import Objects
 from .ranges import MOST
@@ -113,7 +114,8 @@ def rule_findings(props: Props, path: str, wrong: list[FieldError]) -> list[Fiel
     if not anywhere(props, RULES):
         return []
     schema = _Schema({error.field for error in wrong})
-    found = list(schema.findings(props, path, declared(props, True), 1, ""))
+    with compiled_together():
+        found = list(schema.findings(props, path, declared(props, True), 1, ""))
     return found + schema.total_findings(path)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from kafila.machinery.structural.patterns import pattern_error
 
 from .ast import Call, Expr, ListExpr, Literal, MapExpr, walk
+from .bounds import PATTERNS
 from .libraries.conversions import to_duration, to_timestamp
 from .libraries.formatting import format_problems
 from .source import Issue
@@ -54,7 +55,8 @@ def _converts(convert: Callable[[Any], Any]) -> Callable[[Any], bool]:
 
 
 def _regex(value: Any) -> bool:
-    return not isinstance(value, str) or not pattern_error(value)
+    """What is too much together the planner refuses."""
+    return not isinstance(value, str) or not PATTERNS.take(value) or not pattern_error(value)
 
 
 def _equivalent(first: Type, second: Type) -> bool:

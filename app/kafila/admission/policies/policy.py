@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any, Final, NamedTuple, final
 
 from kafila.cel import CompileError, Program, admission
+from kafila.cel.bounds import compiled_together
 from kafila.cel.types import Type
 from kafila.core import selectors
 from kafila.core.resources import split_api_version
@@ -74,6 +75,7 @@ class Policy(NamedTuple):
         return f"{group}/{version}, Kind={kind}"
 
 
+@compiled_together()
 def policy_of(obj: Object, bindings: list[Object]) -> Policy:
     """``bindings``: those that name it, by name."""
     spec = obj.get("spec") or {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from kafila.cel.bounds import compiled_together
 from kafila.core import gourl, names
 from kafila.core.errors import FieldError
 from kafila.core.values import Object, repeats
@@ -21,10 +22,12 @@ _FORM = "; desired format: https://host[/path]"
 # -- webhooks --------------------------------------------------------------------------------------------------------------
 
 
+@compiled_together()
 def validate_webhooks(obj: Object) -> Found:
     return _validate_webhooks(obj, mutating=False)
 
 
+@compiled_together()
 def validate_mutating_webhooks(obj: Object) -> Found:
     return _validate_webhooks(obj, mutating=True)
 

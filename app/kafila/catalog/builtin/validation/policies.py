@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
+from kafila.cel.bounds import compiled_together
 from kafila.cel.parser import RESERVED
 from kafila.cel.types import Type
 from kafila.core import names
@@ -31,6 +32,7 @@ _PATCHES = {"ApplyConfiguration": "applyConfiguration", "JSONPatch": "jsonPatch"
 _is_identifier = re.compile(r"[_a-zA-Z][_a-zA-Z0-9]*").fullmatch
 
 
+@compiled_together()
 def validate_policy(obj: Object) -> Found:
     """Validating and mutating policies alike; what each must contain differs."""
     found: Found = []
