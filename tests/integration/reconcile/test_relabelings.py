@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
@@ -11,6 +12,8 @@ from prometheus_client import REGISTRY
 
 from kafila.core.values import Object
 from kafila.placement.withdrawal import APPROVED, LABELS, approval, waiting
+from kafila.reconcile.karmada import relabelings
+from kafila.reconcile.karmada.withdrawals import hold
 
 Lab = Any
 NAMES = ("a", "b", "c")
@@ -78,6 +81,25 @@ async def test_it_waits_for_an_approval(make_lab: Any) -> None:
         await lab.until(lambda: are_in(lab, "m1"))
         approved = ("Normal", "WithdrawalApproved", "What waited is carried out", 1)
         await lab.until(lambda: approved in lab.events("Cluster", "m2"))
+
+
+async def test_nothing_leaves_while_it_is_being_said(make_lab: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with labelled(make_lab, "m1", "m2", withdrawal_max_objects=2) as lab:
+        left: list[str] = []
+
+        async def slow(*arguments: Any) -> None:
+            lab.look()
+            for _ in range(200):  # the others are decided about meanwhile
+                await asyncio.sleep(0)
+            left.extend(name for name in NAMES if "m2" not in lab.placed(f"{name}-configmap"))
+            await hold(*arguments)
+
+        monkeypatch.setattr(relabelings, "hold", slow)
+        await label(lab, "m2", "test")
+        await lab.until(lambda: waits(lab, "m2"))
+        await lab.rest()
+        assert left == []
+        assert are_in(lab, "m1", "m2")
 
 
 async def test_it_can_be_taken_back(make_lab: Any) -> None:

@@ -41,6 +41,9 @@ class RelabelGuard:
         self._clusters = clusters
         self._limits = limits
         self._counted: dict[str, _Counted] = {}  # by the name of the cluster
+        self._decided: dict[
+            str, str
+        ] = {}  # by the name of the cluster, the edition; what is held has been said on the Cluster by then
         self._held: set[str] = set()  # clusters that something stays in
         self._counting = asyncio.Lock()
 
@@ -74,8 +77,8 @@ class RelabelGuard:
         return True
 
     def _knows(self, name: str) -> bool:
-        found, cluster = self._counted.get(name), self._clusters.get(name)
-        return found is not None and cluster is not None and found.edition == labels_edition(cluster)
+        cluster = self._clusters.get(name)
+        return cluster is not None and self._decided.get(name) == labels_edition(cluster)
 
     async def count(self, asked: frozenset[str]) -> None:
         async with self._counting:
@@ -88,6 +91,7 @@ class RelabelGuard:
                 self._note(name, leaving[name], now)
             for name in [name for name, each in self._counted.items() if each.at < now - TOGETHER]:
                 del self._counted[name]
+                self._decided.pop(name, None)
             for name in asked:
                 await self._decide(name)
 
@@ -102,17 +106,16 @@ class RelabelGuard:
         self._counted[name] = _Counted(edition, objects, now)
 
     async def _decide(self, name: str) -> None:
+        """Raises StatusError when it cannot be told: then nothing leaves yet, and whoever asks next tells it."""
         found, cluster = self._counted.get(name), self._clusters.get(name)
-        emptied = sum(each.objects > 0 for each in self._counted.values())
-        if found is None or cluster is None or not self._limits.exceeded(found.objects, emptied):
+        if found is None or cluster is None:
             return
-        others = f"; so it is of {emptied} clusters" if emptied > 1 else ""
-        text = f"{found.objects} objects leave {name}, which their policies do not mean any more{others}"
-        try:
+        emptied = sum(each.objects > 0 for each in self._counted.values())
+        if self._limits.exceeded(found.objects, emptied):
+            others = f"; so it is of {emptied} clusters" if emptied > 1 else ""
+            text = f"{found.objects} objects leave {name}, which their policies do not mean any more{others}"
             await hold(self._registry, self._recorder, self._clusters.kind, cluster, text, LABELS)
-        except BaseException:  # nobody knows: whoever asks next tells it
-            del self._counted[name]
-            raise
+        self._decided[name] = found.edition
 
     async def _leaving(self, clusters: frozenset[str]) -> Counter[str]:
         found: Counter[str] = Counter()
