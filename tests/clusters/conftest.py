@@ -20,6 +20,8 @@ for _name, _file in (
     ("cluster_gateway", "gateway.py"),
     ("cluster_opensearch", "opensearch.py"),
     ("cluster_streams", "streams.py"),
+    ("cluster_rollouts", "rollouts.py"),
+    ("cluster_karmada_agent", "karmada_agent.py"),
 ):
     if _name not in sys.modules:
         _spec = importlib.util.spec_from_file_location(_name, Path(__file__).with_name(_file))

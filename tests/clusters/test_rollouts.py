@@ -9,12 +9,7 @@ from datetime import UTC, datetime
 import pytest
 from cluster_federation import Federation, agent_of_kafila, deployment, federation_alone, policy, replicas
 from cluster_harness import Member, Members
-
-from kafila.placement.rollout.revision import REVISION
-
-PULLED = "edge"
-OLD, NEW = "nginx:1.29", "nginx:1.30"
-BROKEN = "fake/web:2"  # pods with it do not get ready
+from cluster_rollouts import BROKEN, NEW, OLD, PULLED, image, phases, revision, rollout, staged
 
 
 @pytest.fixture(scope="module")
@@ -34,30 +29,6 @@ def plane(
         finally:
             agent.stop()
         plane.unjoin("member1")
-
-
-def staged(name: str, **how: object) -> dict:
-    strategy = {"type": "Staged", "staged": how}
-    return policy(name, clusters=("member1", PULLED), rolloutStrategy=strategy)
-
-
-def rollout(plane: Federation, name: str) -> dict:
-    return (plane.get("resourcebinding", f"{name}-deployment").get("status") or {}).get("rollout") or {}
-
-
-def phases(plane: Federation, name: str) -> dict[str, str]:
-    """Of the clusters, in their order."""
-    return {row["name"]: row["phase"] for row in rollout(plane, name).get("clusters") or ()}
-
-
-def image(member: Member, name: str) -> str:
-    path = "jsonpath={.spec.template.spec.containers[0].image}"
-    return member.kubectl("get", "deployment", name, "--ignore-not-found", "-o", path)
-
-
-def revision(member: Member, name: str) -> str:
-    found = json.loads(member.kubectl("get", "deployment", name, "-o", "json"))
-    return found["metadata"]["annotations"][REVISION]
 
 
 def is_everywhere(plane: Federation, name: str, *members: Member, of: str) -> bool:

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 from cluster_federation import Federation, deployment, federation_alone, run
 from cluster_harness import Member, Members
-from test_pull_mode import Agent, register_command
-from test_rollouts import BROKEN, NEW, OLD, PULLED, image, phases, revision, rollout, staged
+from cluster_karmada_agent import Agent, register_command
+from cluster_rollouts import BROKEN, NEW, OLD, PULLED, image, phases, revision, rollout, staged
 
 STAGES = [
     {"name": "canary", "targetClusters": {"clusterNames": [PULLED]}},
