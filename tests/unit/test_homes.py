@@ -62,6 +62,8 @@ HOMES = [
     ),
     ("that a set is gone when it is empty", r"\.discard\(.*\)\n *if not \w+:\n *del \w", "core/sets.py"),
     ("flags that several commands have", r"Namespace in the control plane where", "cli/flags.py"),
+    ("that there is no such output format", r"unable to match a printer", "cli/flags.py", "cli/sql.py"),
+    ("what an autoscaler without metrics looks at", r'"averageUtilization": 80', "catalog/builtin/defaults/others.py"),
     ("files that only their owner reads", r"0o600", "core/files.py", "store/embedded.py"),
 ]
 

@@ -11,7 +11,7 @@ from cyclopts import Parameter
 from kafila.core.values import Object
 
 from . import CommandError, UsageError
-from .flags import KarmadaContext, Kubeconfig
+from .flags import KarmadaContext, Kubeconfig, check_output
 from .membership import access, told
 from .why import parse_subjects
 
@@ -91,8 +91,7 @@ def approve(
     karmada_context: KarmadaContext = "",
 ) -> None:
     """List the changes that wait because they take much out of clusters, or let one of them go on."""
-    if output not in ("", "json"):
-        raise UsageError(f'unable to match a printer suitable for the output format "{output}", allowed: json')
+    check_output(output, "json")
     plane = access(kubeconfig, karmada_context)
     if not subjects:
         _show(told(plane, _waiting), output)

@@ -12,7 +12,7 @@ from kafila.core.values import Object
 from . import UsageError
 from .certs import table
 from .durations import duration
-from .flags import KarmadaContext, Kubeconfig
+from .flags import KarmadaContext, Kubeconfig, check_output
 from .membership import access, told
 from .resources import resource_named
 
@@ -50,9 +50,7 @@ def audit(
     karmada_context: KarmadaContext = "",
 ) -> None:
     """Tell who changed what: the newest last, with the fields that were changed."""
-    if output not in ("", *_OUTPUTS):
-        allowed = ", ".join(_OUTPUTS)
-        raise UsageError(f'unable to match a printer suitable for the output format "{output}", allowed: {allowed}')
+    check_output(output, *_OUTPUTS)
     if limit < 1:
         raise UsageError(f"--limit {limit} must be at least 1")
     seconds = max(round(duration(since, "--since")), 1) if since else 0

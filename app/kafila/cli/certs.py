@@ -12,6 +12,7 @@ from cyclopts import Parameter
 
 from . import CommandError, UsageError
 from .asking import ask
+from .flags import Output, check_output
 
 if TYPE_CHECKING:
     from cryptography.x509 import Name
@@ -27,11 +28,10 @@ _HEADERS: Final = ("NAME", "SUBJECT", "ISSUER", "EXPIRES IN", "USED BY")
 def list_certificates(
     *,
     data_dir: DataDir = None,
-    output: Annotated[str, Parameter(name=["--output", "-o"], help="json, for programs.")] = "",
+    output: Output = "",
 ) -> None:
     """List the certificates that a kafila serve uses: whom they name, who signed them, when they end."""
-    if output not in ("", "json"):
-        raise UsageError(f'unable to match a printer suitable for the output format "{output}", allowed: json')
+    check_output(output, "json")
     rows = [described(each, time.time()) for each in _record(folder_of(data_dir))]
     if output == "json":
         import orjson

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Final, NamedTuple, final
 
 from cyclopts import Parameter
 
-from . import CommandError, UsageError
-from .flags import KarmadaContext, Kubeconfig
+from . import CommandError
+from .flags import KarmadaContext, Kubeconfig, Output, check_output
 from .membership import access, told
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def check(
     repair: Annotated[
         bool, Parameter(help="Delete objects in members that say they are of a Work which does not exist.")
     ] = False,
-    output: Annotated[str, Parameter(name=["--output", "-o"], help="json, for programs.")] = "",
+    output: Output = "",
     kubeconfig: Kubeconfig = "",
     karmada_context: KarmadaContext = "",
 ) -> int:
@@ -41,8 +41,7 @@ def check(
 
     Ends with 1 when there is something left that does not agree, or a cluster that could not be looked into.
     """
-    if output not in ("", "json"):
-        raise UsageError(f'unable to match a printer suitable for the output format "{output}", allowed: json')
+    check_output(output, "json")
     plane = access(kubeconfig, karmada_context)
     found = told(plane, lambda client: _compared(client, frozenset(cluster or ()), repair))
     print(_json(found) if output else _text(found))

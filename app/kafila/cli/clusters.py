@@ -11,8 +11,7 @@ from cyclopts import Parameter
 from kafila.core import cluster_report as report
 from kafila.core.values import AnyObject, Object
 
-from . import UsageError
-from .flags import KarmadaContext, Kubeconfig
+from .flags import KarmadaContext, Kubeconfig, Output, check_output
 from .membership import access, told
 
 if TYPE_CHECKING:
@@ -41,14 +40,13 @@ _HEAD: Final = (
 
 def clusters(
     *names: Annotated[str, Parameter(name="NAME", help="Only these.")],
-    output: Annotated[str, Parameter(name=["--output", "-o"], help="json, for programs.")] = "",
+    output: Output = "",
     kubeconfig: Kubeconfig = "",
     karmada_context: KarmadaContext = "",
 ) -> None:
     """List the clusters: version, whether they are ready and since when, until when their credentials are valid, how quickly
     they answer, what waits for them, what their nodes have and what pods ask for, taints, and what is wrong."""
-    if output not in ("", "json"):
-        raise UsageError(f'unable to match a printer suitable for the output format "{output}", allowed: json')
+    check_output(output, "json")
     found = told(access(kubeconfig, karmada_context), lambda client: _read(client, names))
     now = time.time()
     if output == "json":

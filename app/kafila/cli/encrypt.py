@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 from cyclopts import Parameter
 
 from . import CommandError, UsageError
-from .flags import DatabaseURL, DataDir
+from .flags import DatabaseURL, DataDir, Output, check_output
 
 if TYPE_CHECKING:
     from kafila.core.resources import Key
@@ -37,14 +37,13 @@ def rewrite(
     data_dir: DataDir = None,
     rate: Annotated[float, Parameter(help="Bodies a second at most.")] = 1000.0,
     check: Annotated[bool, Parameter(help="Only say how many lie under which key.")] = False,
-    output: Annotated[str, Parameter(name=["--output", "-o"], help="json, for programs.")] = "",
+    output: Output = "",
 ) -> int:
     """Encrypt everything that is stored with the first key of the first provider. No object changes, and nobody is told.
 
     It may run beside kafila serve, and again after it was stopped.
     """
-    if output not in ("", "json"):
-        raise UsageError(f'unable to match a printer suitable for the output format "{output}", allowed: json')
+    check_output(output, "json")
     if not 0 < rate <= 1e6:
         raise UsageError(f"invalid value '{rate:g}' for --rate: must be more than 0 and at most 1000000")
     settings = _settings(encryption_provider_config, database_url, data_dir)

@@ -7,6 +7,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from . import UsageError
+
 Kubeconfig = Annotated[str, Parameter(help="Path of the control plane's kubeconfig (default: kubectl's).")]
 KarmadaContext = Annotated[
     str, Parameter(help="Context of the control plane in its kubeconfig (default: the current).")
@@ -29,3 +31,11 @@ DatabaseURL = Annotated[str, Parameter(help="The database (default: KAFILA_DATAB
 DataDir = Annotated[
     Path | None, Parameter(help="The folder of an embedded database (default: KAFILA_DATA_DIR, or .data).")
 ]
+Output = Annotated[str, Parameter(name=["--output", "-o"], help="json, for programs.")]
+
+
+def check_output(output: str, *formats: str) -> None:
+    """Raises UsageError, in kubectl's words."""
+    if output and output not in formats:
+        allowed = ", ".join(formats)
+        raise UsageError(f'unable to match a printer suitable for the output format "{output}", allowed: {allowed}')

@@ -10,8 +10,8 @@ from cyclopts import Parameter
 
 from kafila.placement.types import Binding, RolloutControl
 
-from . import CommandError, UsageError
-from .flags import KarmadaContext, Kubeconfig
+from . import CommandError
+from .flags import KarmadaContext, Kubeconfig, Output, check_output
 from .membership import access, told
 from .resources import resource_named
 from .why import binding_of, parse_subjects
@@ -37,15 +37,14 @@ class _Rolled(NamedTuple):
 def status(
     *subjects: Subjects,
     namespace: Namespace = "",
-    output: Annotated[str, Parameter(name=["--output", "-o"], help="json, for programs.")] = "",
+    output: Output = "",
     kubeconfig: Kubeconfig = "",
     karmada_context: KarmadaContext = "",
 ) -> None:
     """Show how far rollouts are: which cluster has which revision, and what is waited for."""
     from kafila.placement.rollout.control import rollout_of
 
-    if output not in ("", "json"):
-        raise UsageError(f'unable to match a printer suitable for the output format "{output}", allowed: json')
+    check_output(output, "json")
     found = _found(subjects, namespace, kubeconfig, karmada_context)
     rollouts = [_possible(each, rollout_of) for each in found]
     if output == "json":

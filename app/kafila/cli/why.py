@@ -14,7 +14,7 @@ from kafila.core.values import Object
 from kafila.placement.types import Binding, Cluster, OverridePolicy, PropagationPolicy, Work
 
 from . import CommandError, UsageError
-from .flags import KarmadaContext, Kubeconfig
+from .flags import KarmadaContext, Kubeconfig, Output, check_output
 from .membership import access, told
 from .resources import resource_named
 
@@ -40,7 +40,7 @@ def why(
     ],
     namespace: Annotated[str, Parameter(name=["--namespace", "-n"], help="Namespace of the object.")] = "",
     cluster: Annotated[str, Parameter(help="Explain this cluster only, with every check it passes or fails.")] = "",
-    output: Annotated[str, Parameter(name=["--output", "-o"], help="json, for programs.")] = "",
+    output: Output = "",
     kubeconfig: Kubeconfig = "",
     karmada_context: KarmadaContext = "",
 ) -> None:
@@ -50,8 +50,7 @@ def why(
     from .whytext import render
 
     wanted = parse_subjects(subjects)
-    if output not in ("", "json"):
-        raise UsageError(f'unable to match a printer suitable for the output format "{output}", allowed: json')
+    check_output(output, "json")
     plane = access(kubeconfig, karmada_context)
     found = _gathered(plane, wanted, namespace or plane.namespace or "default")
     reports = [explain(evidence, cluster) for evidence in found]

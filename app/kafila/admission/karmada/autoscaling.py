@@ -5,12 +5,13 @@ from __future__ import annotations
 import zoneinfo
 from collections.abc import Callable
 
+from kafila.catalog.builtin.defaults.others import SCALE_DOWN, SCALE_UP, default_metrics
 from kafila.catalog.builtin.validation.resources import check_container_resource_name
 from kafila.core import quantity
 from kafila.core.errors import FieldError
 from kafila.core.metadata import validate_object_meta
 from kafila.core.names import dns1123_label, dns1123_subdomain, path_segment
-from kafila.core.values import Object
+from kafila.core.values import Object, copy_json
 
 from . import cron
 from .errors import refuse_if
@@ -29,26 +30,18 @@ _INFORMATION = "must populate information for the given metric source"
 
 def default_federated_hpa(new: Object) -> None:
     spec = new["spec"]
-    if spec.get("minReplicas") is None:
-        spec["minReplicas"] = 1
-    if not spec.get("metrics"):
-        target = {"type": "Utilization", "averageUtilization": 80}
-        spec["metrics"] = [{"type": "Resource", "resource": {"name": "cpu", "target": target}}]
+    default_metrics(spec)
     behavior = spec.get("behavior")
     if behavior is not None:
-        every_15s = {"periodSeconds": 15}
-        half = {"type": "Percent", "value": 100, **every_15s}
-        pods = {"type": "Pods", "value": 4, **every_15s}
-        up = {"stabilizationWindowSeconds": 0, "selectPolicy": "Max", "policies": [pods, half]}
-        behavior["scaleUp"] = _over(behavior.get("scaleUp"), up)
-        behavior["scaleDown"] = _over(behavior.get("scaleDown"), {"selectPolicy": "Max", "policies": [half]})
+        behavior["scaleUp"] = _over(behavior.get("scaleUp"), SCALE_UP)
+        behavior["scaleDown"] = _over(behavior.get("scaleDown"), SCALE_DOWN)
 
 
 def _over(given: Object | None, default: Object) -> Object:
     """Karmada copies these three fields alone, so a tolerance is lost as it is there."""
     given = given or {}
     kept = ("stabilizationWindowSeconds", "selectPolicy", "policies")
-    return default | {n: given[n] for n in kept if given.get(n) is not None}
+    return copy_json(default) | {n: given[n] for n in kept if given.get(n) is not None}
 
 
 def admit_federated_hpa(new: Object) -> None:

@@ -74,7 +74,7 @@ def default_hpa_v1(obj: Object) -> None:
         spec["targetCPUUtilizationPercentage"] = 80
 
 
-_SCALE_UP: Object = {
+SCALE_UP: Object = {
     "stabilizationWindowSeconds": 0,
     "selectPolicy": "Max",
     "policies": [
@@ -82,18 +82,23 @@ _SCALE_UP: Object = {
         {"type": "Percent", "value": 100, "periodSeconds": 15},
     ],
 }
-_SCALE_DOWN: Object = {"selectPolicy": "Max", "policies": [{"type": "Percent", "value": 100, "periodSeconds": 15}]}
+SCALE_DOWN: Object = {"selectPolicy": "Max", "policies": [{"type": "Percent", "value": 100, "periodSeconds": 15}]}
 
 
-def default_hpa_v2(obj: Object) -> None:
-    spec = part_of(obj, "spec")
+def default_metrics(spec: Object) -> None:
+    """Of an autoscaler, and its least number of replicas."""
     fill(spec, minReplicas=1)
     if not spec.get("metrics"):
         target = {"type": "Utilization", "averageUtilization": 80}
         spec["metrics"] = [{"type": "Resource", "resource": {"name": "cpu", "target": target}}]
+
+
+def default_hpa_v2(obj: Object) -> None:
+    spec = part_of(obj, "spec")
+    default_metrics(spec)
     behavior = spec.get("behavior")
     if behavior is not None:
-        for field, rules in (("scaleUp", _SCALE_UP), ("scaleDown", _SCALE_DOWN)):
+        for field, rules in (("scaleUp", SCALE_UP), ("scaleDown", SCALE_DOWN)):
             fill(part_of(behavior, field), **copy_json(rules))
 
 
