@@ -10,6 +10,7 @@ from kafila.placement.constants import Identity
 from kafila.registry.codec import decode_entry
 from kafila.registry.context import DeleteOptions
 from kafila.registry.decoding import decode_object
+from tests.definitions import definition, properties, version
 from tests.integration.reconcile.conftest import USER, Lab, _known_queues, lab, two
 
 __all__ = ["_known_queues", "lab", "two"]
@@ -128,29 +129,10 @@ async def test_many_at_once_in_any_order(two: Lab) -> None:
 
 
 async def test_one_kind_name_in_two_groups(two: Lab) -> None:
-    definition = {
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": "statefulsets.example.com"},
-        "spec": {
-            "group": "example.com",
-            "scope": "Namespaced",
-            "names": {"plural": "statefulsets", "kind": "StatefulSet"},
-            "versions": [
-                {
-                    "name": "v1",
-                    "served": True,
-                    "storage": True,
-                    "schema": {
-                        "openAPIV3Schema": {"type": "object", "properties": {"a": {"type": "string"}}},
-                    },
-                }
-            ],
-        },
-    }
-    crd = two.kind("CustomResourceDefinition")
+    crd = definition("example.com", "StatefulSet", version(schema=properties(a={"type": "string"})))
+    kind = two.kind("CustomResourceDefinition")
     for registry in (two.registry, *(member.registry for member in two.members.values())):
-        await registry.create(crd, "", decode_object(crd, definition, USER), USER)
+        await registry.create(kind, "", decode_object(kind, crd, USER), USER)
         await two.until(lambda r=registry: r.catalog.storage_kind("statefulsets.example.com"), "known")
     await two.until(
         lambda: all("example.com" in str(c["status"]["apiEnablements"]) for c in two.list("Cluster")), "served"

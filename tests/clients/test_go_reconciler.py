@@ -13,47 +13,16 @@ from typing import Any
 
 import pytest
 
-CRD = {
-    "apiVersion": "apiextensions.k8s.io/v1",
-    "kind": "CustomResourceDefinition",
-    "metadata": {"name": "widgets.shop.example.org"},
-    "spec": {
-        "group": "shop.example.org",
-        "scope": "Namespaced",
-        "names": {"plural": "widgets", "singular": "widget", "kind": "Widget", "listKind": "WidgetList"},
-        "versions": [
-            {
-                "name": "v1",
-                "served": True,
-                "storage": True,
-                "subresources": {"status": {}},
-                "schema": {
-                    "openAPIV3Schema": {
-                        "type": "object",
-                        "properties": {
-                            "spec": {
-                                "type": "object",
-                                "required": ["size"],
-                                "properties": {"size": {"type": "integer", "format": "int32", "minimum": 1}},
-                            },
-                            "status": {
-                                "type": "object",
-                                "properties": {
-                                    "size": {"type": "integer", "format": "int32"},
-                                    "observedGeneration": {"type": "integer", "format": "int64"},
-                                    "conditions": {
-                                        "type": "array",
-                                        "items": {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
-                                    },
-                                },
-                            },
-                        },
-                    }
-                },
-            }
-        ],
-    },
-}
+from tests.definitions import ANYTHING, definition, properties, version
+
+CONDITIONS = {"type": "array", "items": ANYTHING}
+SIZE = {"type": "integer", "format": "int32"}
+OBSERVED = {"type": "integer", "format": "int64"}
+SCHEMA = properties(
+    spec={**properties(size={**SIZE, "minimum": 1}), "required": ["size"]},
+    status=properties(size=SIZE, observedGeneration=OBSERVED, conditions=CONDITIONS),
+)
+CRD = definition("shop.example.org", "Widget", version(schema=SCHEMA, subresources={"status": {}}))
 
 
 class Operator:

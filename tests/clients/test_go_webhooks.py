@@ -18,6 +18,7 @@ import trustme
 import yaml
 
 from kafila.core.values import Object
+from tests.definitions import definition, properties, version
 
 from .conftest import Served
 
@@ -158,35 +159,12 @@ def test_conversion_of_controller_runtime(control: Control, built_with_controlle
         "v1": {"size": {"type": "string"}},
         "v2": {"amount": {"type": "integer"}, "unit": {"type": "string"}},
     }
-    versions = [
-        {
-            "name": name,
-            "served": True,
-            "storage": name == "v2",
-            "schema": {
-                "openAPIV3Schema": {
-                    "type": "object",
-                    "properties": {"spec": {"type": "object", "properties": specs[name]}},
-                }
-            },
-        }
-        for name in specs
-    ]
-    webhook = {"clientConfig": {"url": url, "caBundle": BUNDLE}, "conversionReviewVersions": ["v1"]}
-    control.apply(
-        {
-            "apiVersion": "apiextensions.k8s.io/v1",
-            "kind": "CustomResourceDefinition",
-            "metadata": {"name": "gadgets.example.com"},
-            "spec": {
-                "group": "example.com",
-                "scope": "Namespaced",
-                "names": {"plural": "gadgets", "kind": "Gadget"},
-                "versions": versions,
-                "conversion": {"strategy": "Webhook", "webhook": webhook},
-            },
-        }
+    versions = (
+        version(name, properties(spec=properties(**spec)), storage=name == "v2") for name, spec in specs.items()
     )
+    webhook = {"clientConfig": {"url": url, "caBundle": BUNDLE}, "conversionReviewVersions": ["v1"]}
+    conversion = {"strategy": "Webhook", "webhook": webhook}
+    control.apply(definition("example.com", "Gadget", *versions, conversion=conversion))
     try:
         control("wait", "--for=condition=Established", "crd/gadgets.example.com")
         gadget = {"apiVersion": "example.com/v1", "kind": "Gadget", "metadata": {"name": "g"}, "spec": {"size": "5kg"}}

@@ -9,6 +9,8 @@ import pytest
 from cluster_federation import EXAMPLES, Federation, condition, federation_alone
 from cluster_harness import Member, Members
 
+from tests.definitions import ANYTHING, definition, version
+
 GROUP = "multicluster.x-k8s.io"
 OF = "kubernetes.io/service-name"
 
@@ -20,22 +22,9 @@ def alone(lab: Members, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fe
         yield plane
 
 
-def definition(kind: str) -> dict:
+def known_as(kind: str) -> dict:
     """As the members need it; the control plane has the kind by itself."""
-    plural = f"{kind.lower()}s"
-    schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-    version = {"name": "v1alpha1", "served": True, "storage": True, "subresources": {"status": {}}}
-    return {
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{plural}.{GROUP}"},
-        "spec": {
-            "group": GROUP,
-            "scope": "Namespaced",
-            "names": {"plural": plural, "singular": kind.lower(), "kind": kind, "listKind": f"{kind}List"},
-            "versions": [{**version, "schema": {"openAPIV3Schema": schema}}],
-        },
-    }
+    return definition(GROUP, kind, version("v1alpha1", ANYTHING, subresources={"status": {}}))
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +42,7 @@ def known(federation: Federation, member1: Member, member2: Member) -> Iterator[
         "metadata": {"name": "services"},
         "spec": {"resourceSelectors": selectors, "placement": placement},
     }
-    federation.apply(*(definition(kind) for kind in kinds), policy)
+    federation.apply(*(known_as(kind) for kind in kinds), policy)
     for member in (member1, member2):
         for kind in kinds:
             established = ("get", "crd", f"{kind.lower()}s.{GROUP}", "-o", "jsonpath={.status.conditions}")

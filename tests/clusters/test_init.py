@@ -14,6 +14,8 @@ import pytest
 from cluster_harness import LOOPBACK, Member, free_ports, kubectl, wait_until
 from cluster_pods import Pod, by_port, needs_namespaces
 
+from tests.definitions import ANYTHING, definition, version
+
 NAMESPACE = "karmada-system"
 KAFILA = [sys.executable, "-c", "from kafila.cli import main; main()"]
 
@@ -205,20 +207,8 @@ def test_what_helm_has_installed_is_left_to_helm(member1: Member, programs: Path
 @pytest.fixture
 def cloud_native_pg(member1: Member) -> Iterator[None]:
     """The kind alone: nobody acts on it."""
-    names = {"plural": "clusters", "singular": "cluster", "kind": "Cluster", "listKind": "ClusterList"}
-    schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
-    definition = {
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": "clusters.postgresql.cnpg.io"},
-        "spec": {
-            "group": "postgresql.cnpg.io",
-            "scope": "Namespaced",
-            "names": names,
-            "versions": [{"name": "v1", "served": True, "storage": True, "schema": schema}],
-        },
-    }
-    member1.kubectl("apply", "-f", "-", stdin=json.dumps(definition))
+    crd = definition("postgresql.cnpg.io", "Cluster", version(schema=ANYTHING))
+    member1.kubectl("apply", "-f", "-", stdin=json.dumps(crd))
     member1.kubectl("wait", "crd/clusters.postgresql.cnpg.io", "--for=condition=Established", "--timeout=60s")
     yield
     member1.kubectl("delete", "crd", "clusters.postgresql.cnpg.io", "--timeout=60s")

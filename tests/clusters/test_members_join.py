@@ -15,21 +15,14 @@ from cluster_harness import Member, Members
 
 from kafila.members.client import MemberClient
 from kafila.members.transport import TLS
+from tests.definitions import ANYTHING, definition
+from tests.definitions import version as served
 
 
 def _crd(group: str, version: str, plural: str, kind: str, scope: str) -> dict:
-    schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
-    return {
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{plural}.{group}", "annotations": {"api-approved.kubernetes.io": "unapproved"}},
-        "spec": {
-            "group": group,
-            "scope": scope,
-            "names": {"plural": plural, "singular": kind.lower(), "kind": kind, "listKind": f"{kind}List"},
-            "versions": [{"name": version, "served": True, "storage": True, "schema": schema}],
-        },
-    }
+    found = definition(group, kind, served(version, ANYTHING), plural=plural, scope=scope)
+    found["metadata"]["annotations"] = {"api-approved.kubernetes.io": "unapproved"}
+    return found
 
 
 @pytest.fixture(scope="session")

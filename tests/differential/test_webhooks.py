@@ -14,6 +14,8 @@ from clusters.harness import wait_until
 from differential.compare import Difference, compare
 from differential.normalise import normalised
 from differential.servers import Answer, Server, kafila, reference
+from tests.definitions import definition as defined
+from tests.definitions import properties, version
 from tests.integration.webhook_server import BUNDLE, WebhookServer, allow, deny, label, patch
 from tests.integration.webhook_server import Answer as Says
 
@@ -474,31 +476,11 @@ CONVERTERS: Final[dict[str, Says]] = {
 
 
 def definition(group: str, url: str) -> Object:
-    versions = [
-        {
-            "name": name,
-            "served": True,
-            "storage": name == "v2",
-            "schema": {
-                "openAPIV3Schema": {
-                    "type": "object",
-                    "properties": {"spec": {"type": "object", "properties": _SPECS[name]}},
-                }
-            },
-        }
-        for name in _SPECS
-    ]
+    versions = (
+        version(name, properties(spec=properties(**spec)), storage=name == "v2") for name, spec in _SPECS.items()
+    )
     webhook = {"clientConfig": {"url": url, "caBundle": BUNDLE}, "conversionReviewVersions": ["v1"]}
-    return {
-        "metadata": {"name": f"gadgets.{group}"},
-        "spec": {
-            "group": group,
-            "scope": "Namespaced",
-            "names": {"plural": "gadgets", "kind": "Gadget"},
-            "versions": versions,
-            "conversion": {"strategy": "Webhook", "webhook": webhook},
-        },
-    }
+    return defined(group, "Gadget", *versions, conversion={"strategy": "Webhook", "webhook": webhook})
 
 
 @pytest.mark.parametrize(

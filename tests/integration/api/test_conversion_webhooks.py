@@ -12,6 +12,8 @@ from kafila.catalog.catalog import Catalog
 from kafila.core.values import Object
 from kafila.registry.admitting import Admitting
 from kafila.registry.converting import Converting
+from tests.definitions import definition as defined
+from tests.definitions import properties, version
 from tests.integration.webhook_server import WebhookServer, configuration, patch
 
 from .conftest import APPLY_PATCH, MERGE_PATCH, Api
@@ -27,24 +29,11 @@ _SPECS: Final[dict[str, Object]] = {
 
 
 def definition(client: Object, storage: str = "v2", reviews: tuple[str, ...] = ("v1",)) -> Object:
-    def version(name: str) -> Object:
-        spec = {"type": "object", "properties": _SPECS[name]}
-        schema = {"type": "object", "properties": {"spec": spec}}
-        return {"name": name, "served": True, "storage": name == storage, "schema": {"openAPIV3Schema": schema}}
-
     webhook = {"clientConfig": client, "conversionReviewVersions": list(reviews)}
-    return {
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": NAME},
-        "spec": {
-            "group": "example.com",
-            "scope": "Namespaced",
-            "names": {"plural": "gadgets", "kind": "Gadget"},
-            "versions": [version("v1"), version("v2")],
-            "conversion": {"strategy": "Webhook", "webhook": webhook},
-        },
-    }
+    versions = (
+        version(name, properties(spec=properties(**spec)), storage=name == storage) for name, spec in _SPECS.items()
+    )
+    return defined("example.com", "Gadget", *versions, conversion={"strategy": "Webhook", "webhook": webhook})
 
 
 def to_version(obj: Object, desired: str) -> Object:
@@ -165,8 +154,8 @@ async def test_another_version_is_stored_from_now_on(server: Server) -> None:
     await api.made(V2, gadget("v2", "old", amount=1))
 
     def swapped(crd: Object) -> None:
-        for version in crd["spec"]["versions"]:
-            version["storage"] = version["name"] == "v1"
+        for each in crd["spec"]["versions"]:
+            each["storage"] = each["name"] == "v1"
 
     await server.redefine(NAME, swapped)
     await api.made(V2, gadget("v2", "new", amount=2))

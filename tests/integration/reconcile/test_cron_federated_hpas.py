@@ -12,6 +12,7 @@ from kafila.core.resources import Key
 from kafila.core.values import Object
 from kafila.reconcile.karmada.cronfederatedhpa.controller import CRON, LATE, CronFederatedHPAs
 from kafila.store.interface import StoreUnavailable, Transaction
+from tests.definitions import ANYTHING, definition, version
 
 NINE = parse_rfc3339("2026-11-30T09:00:00Z")  # a Monday
 
@@ -88,29 +89,8 @@ def rule(name: str, schedule: str, replicas: int | None = 9, **fields: Any) -> O
     return {"name": name, "schedule": schedule, "timeZone": "UTC", **wanted, **fields}
 
 
-WIDGETS = {
-    "apiVersion": "apiextensions.k8s.io/v1",
-    "kind": "CustomResourceDefinition",
-    "metadata": {"name": "widgets.example.com"},
-    "spec": {
-        "group": "example.com",
-        "names": {"plural": "widgets", "singular": "widget", "kind": "Widget", "listKind": "WidgetList"},
-        "scope": "Cluster",
-        "versions": [
-            {
-                "name": "v1",
-                "served": True,
-                "storage": True,
-                "schema": {
-                    "openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
-                },
-                "subresources": {
-                    "scale": {"specReplicasPath": ".spec.replicas", "statusReplicasPath": ".status.replicas"}
-                },
-            }
-        ],
-    },
-}
+SCALE = {"specReplicasPath": ".spec.replicas", "statusReplicasPath": ".status.replicas"}
+WIDGETS = definition("example.com", "Widget", version(schema=ANYTHING, subresources={"scale": SCALE}), scope="Cluster")
 
 
 async def test_a_workload_is_scaled_by_the_clock(clocked: Clocked) -> None:

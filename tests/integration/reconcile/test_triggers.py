@@ -23,6 +23,7 @@ from kafila.store.interface import Transaction, Write
 from kafila.store.memory import MemoryDatabase, MemoryStore
 from kafila.watch import Cache
 from kafila.watch.definitions import Definitions
+from tests.definitions import definition
 
 from .conftest import CATALOG, USER, Lab
 
@@ -395,21 +396,6 @@ async def test_what_lacks_a_namespace_that_is_suspended_says_so(two: Lab) -> Non
 # -- custom kinds ------------------------------------------------------------------------------------------------------
 
 
-def definition() -> Object:
-    version = {"name": "v1", "served": True, "storage": True}
-    return {
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": "gadgets.example.com"},
-        "spec": {
-            "group": "example.com",
-            "scope": "Namespaced",
-            "names": {"plural": "gadgets", "kind": "Gadget"},
-            "versions": [{**version, "schema": {"openAPIV3Schema": {"type": "object"}}}],
-        },
-    }
-
-
 async def create_gadget(registry: Registry, name: str = "one") -> None:
     kind = registry.catalog.storage_kind(GADGET.resource)
     assert kind is not None
@@ -442,7 +428,7 @@ async def test_an_object_that_another_process_took_before_we_knew_its_kind_is_pr
     monkeypatch.setattr(two.definitions, "_take_over", not_yet)
     try:
         await two.create(two.policy(select=GADGETS))
-        await two.create(definition())
+        await two.create(definition("example.com", "Gadget"))
         await two.rest()
         await definitions.settled()
         await create_gadget(Registry(catalog, store, cache))
@@ -471,7 +457,7 @@ async def test_a_dependency_of_a_kind_that_comes_later_follows(two: Lab) -> None
     await two.until(
         lambda: (entry := two.registry.cache.get(*bound)) and b"Gadget" in entry.body, "it is told to need it"
     )
-    await two.create(definition())
+    await two.create(definition("example.com", "Gadget"))
     await two.until(lambda: two.registry.catalog.storage_kind(GADGET.resource))
     await two.change(
         "Deployment", "web", lambda obj: obj["spec"].update(replicas=3)
@@ -483,7 +469,7 @@ async def test_a_dependency_of_a_kind_that_comes_later_follows(two: Lab) -> None
 
 async def test_bindings_go_with_the_definition_of_their_objects(two: Lab) -> None:
     await two.create(two.policy(select=GADGETS))
-    await two.create(definition())
+    await two.create(definition("example.com", "Gadget"))
     await two.until(lambda: two.registry.catalog.storage_kind(GADGET.resource))
     for number in range(100):
         await create_gadget(two.registry, f"gadget{number}")

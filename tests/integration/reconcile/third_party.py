@@ -10,6 +10,7 @@ from kafila.core.values import Object
 from kafila.registry import Options, Registry
 from kafila.registry.codec import decode_entry
 from kafila.registry.decoding import decode_object
+from tests.definitions import definition, properties, version
 
 Lab = Any  # of conftest
 OPERATOR = Options(manager="operator")
@@ -17,34 +18,14 @@ OPERATOR = Options(manager="operator")
 
 async def know(lab: Lab, api_version: str, kind: str) -> None:
     """Defines the kind, here and in every member; any field may have any value."""
-    group, version = split_api_version(api_version)
-    plural = f"{kind.lower()}s"
+    group, name = split_api_version(api_version)
     anything = {"x-kubernetes-preserve-unknown-fields": True}
-    definition = {
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{plural}.{group}"},
-        "spec": {
-            "group": group,
-            "scope": "Namespaced",
-            "names": {"plural": plural, "singular": kind.lower(), "kind": kind, "listKind": f"{kind}List"},
-            "versions": [
-                {
-                    "name": version,
-                    "served": True,
-                    "storage": True,
-                    "subresources": {"status": {}},
-                    "schema": {
-                        "openAPIV3Schema": {"type": "object", "properties": {"spec": anything, "status": anything}}
-                    },
-                }
-            ],
-        },
-    }
+    schema = properties(spec=anything, status=anything)
+    crd = definition(group, kind, version(name, schema, subresources={"status": {}}))
     registries = [lab.registry, *(member.registry for member in lab.members.values())]
     for registry in registries:
         found = registry.kind("apiextensions.k8s.io", "v1", "customresourcedefinitions")
-        await registry.create(found, "", decode_object(found, definition, OPERATOR), OPERATOR)
+        await registry.create(found, "", decode_object(found, crd, OPERATOR), OPERATOR)
     await lab.until(lambda: all(kind_of(each, api_version, kind) for each in registries), f"{kind} is known")
     await lab.until(lambda: all(_serves(lab, each, api_version, kind) for each in lab.members), f"{kind} is served")
 
