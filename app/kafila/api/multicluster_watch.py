@@ -25,6 +25,7 @@ from kafila.store.search import FIRST, PAGE, CachedObject, CachedResource
 
 from . import tables
 from .bodies import Receive
+from .frames import Frames
 from .multicluster import Reader, accept_of, asked_of, entry_of, field_test, options_of, shown_kind
 from .negotiation import Accepted, for_streams
 from .objects import check_form
@@ -33,7 +34,6 @@ from .responses import COMMON, Sender, warning_headers
 from .watching import initial_events, timeout_of, until_gone
 
 BOOKMARK_PERIOD: Final = 60.0  # seconds
-FLUSH_BYTES: Final = 1 << 17
 EXPIRED: Final = "too old resource version"
 
 
@@ -83,7 +83,7 @@ class _Watch:
         subscription: Subscription,
         states: dict[str, CachedResource],
     ) -> None:
-        self._reader, self._send, self._request, self._asked = reader, send, request, asked
+        self._reader, self._request, self._asked = reader, request, asked
         self._kind = shown_kind(kind)
         self._resource = resource_of(kind)
         self._accept = accept
@@ -100,8 +100,7 @@ class _Watch:
         self._oldest = {cluster: state.oldest for cluster, state in states.items()}
         self._sent = parse(options.resource_version)
         self._known: dict[str, int] = {}  # what the client has of every cluster
-        self._parts: list[bytes] = []
-        self._size = 0
+        self._frames = Frames(send)
         self._columns = True  # the first table has them
 
     def check(self, initial: bool) -> None:
@@ -127,8 +126,8 @@ class _Watch:
                 await self._catch_up(cluster, at, position)
             self._known[cluster] = position
         if says_end:
-            self._put(self._bookmark({"k8s.io/initial-events-end": "true"}))
-        await self._flush()
+            self._frames.add(self._bookmark({"k8s.io/initial-events-end": "true"}))
+        await self._frames.flush()
         if self._request.seat is not None:
             self._request.seat.leave(time.perf_counter())
         await self._follow(leaving)
@@ -143,9 +142,9 @@ class _Watch:
                     await self._deliver(each)
             if time.monotonic() >= next_bookmark:
                 if bookmarks:
-                    self._put(self._bookmark())
+                    self._frames.add(self._bookmark())
                 next_bookmark = time.monotonic() + BOOKMARK_PERIOD
-            await self._flush()
+            await self._frames.flush()
 
     async def _may_see(self, cluster: str) -> bool:
         """A cluster that came while the watch was under way is asked when the first of its objects comes; one that said no, now
@@ -228,9 +227,7 @@ class _Watch:
             body = tables.table(self._kind, [entry], self._accept, include, metadata, columns=columns)
         elif self._accept.form:
             body = orjson.dumps(tables.partial(orjson.loads(body), self._accept.version))
-        self._put(_line(event, body))
-        if self._size >= FLUSH_BYTES:
-            await self._flush()
+        await self._frames.put(_line(event, body))
 
     def _bookmark(self, annotations: dict[str, str] | None = None) -> bytes:
         metadata: dict[str, Any] = {"resourceVersion": encode(self._known)}
@@ -247,19 +244,8 @@ class _Watch:
         return _line("BOOKMARK", orjson.dumps(obj))
 
     async def end(self, error: StatusError) -> None:
-        self._put(_line("ERROR", orjson.dumps(error.status())))
-        await self._flush()
-
-    def _put(self, frame: bytes) -> None:
-        self._parts.append(frame)
-        self._size += len(frame)
-
-    async def _flush(self) -> None:
-        if self._parts:
-            body = b"".join(self._parts)
-            self._parts.clear()
-            self._size = 0
-            await self._send({"type": "http.response.body", "body": body, "more_body": True})
+        self._frames.add(_line("ERROR", orjson.dumps(error.status())))
+        await self._frames.flush()
 
 
 def matches(selector: Selector | None, labels: bytes) -> bool:

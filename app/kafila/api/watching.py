@@ -24,6 +24,7 @@ from kafila.watch.watcher import Change
 
 from . import tables
 from .bodies import Receive
+from .frames import FLUSH_BYTES, Frames
 from .negotiation import Accepted
 from .request import Request
 from .responses import COMMON, Send, warning_headers
@@ -33,7 +34,6 @@ BEFORE_END = 2.0  # the last bookmark
 FUTURE_WAIT = 3.0
 MATCH = "resourceVersionMatch"
 MINIMUM_TIMEOUT = 1800  # --min-request-timeout
-FLUSH_BYTES = 1 << 17
 GATHER = 0.005  # seconds between two sends of a stream that is served alone
 
 Encode = Callable[[str, Entry], bytes]
@@ -81,15 +81,15 @@ async def serve_watch(
                 try:
                     snapshot = await all_shown(kind, list(snapshot))
                 except errors.StatusError as error:
-                    await stream.raw(_error(accept, error))
+                    await stream.put(_error(accept, error))
                     await stream.flush()
                     await send({"type": "http.response.body", "body": b""})
                     return
             for entry in snapshot:
                 if (not name or entry.key.name == name) and (matches is None or matches(entry)):
-                    await stream.put(Change("ADDED", entry, None))
+                    await stream.put_change(Change("ADDED", entry, None))
             if wait_end:
-                await stream.raw(_bookmark(kind, accept, start, end=True))
+                await stream.put(_bookmark(kind, accept, start, end=True))
             await stream.flush()
         if request.seat is not None:  # it has begun: from now on it costs what changes cost
             request.seat.leave(time.perf_counter())
@@ -116,7 +116,7 @@ async def _from_the_future(cache: Cache, version: int, timeout: float, accept: A
     """A revision that nobody has given yet: kube-apiserver waits a moment for it too, and then says so."""
     await asyncio.sleep(min(FUTURE_WAIT, timeout))
     if timeout > FUTURE_WAIT and version > cache.revision:
-        await stream.raw(_error(accept, errors.too_large_resource_version(version, cache.revision)))
+        await stream.put(_error(accept, errors.too_large_resource_version(version, cache.revision)))
         await stream.flush()
 
 
@@ -148,16 +148,16 @@ async def _follow(
                 entries = await all_shown(kind, [change.entry for change in changes])
                 changes = [change._replace(entry=each) for change, each in zip(changes, entries, strict=True)]
         except errors.StatusError as error:
-            await stream.raw(_error(accept, error))
+            await stream.put(_error(accept, error))
             await stream.flush()
             return
         except StoreUnavailable:
             return  # the client goes on from where it is, as after any other broken connection
         for change in changes:
-            await stream.put(change)
+            await stream.put_change(change)
         if time.monotonic() >= until and time.monotonic() < deadline:
             if bookmarks:
-                await stream.raw(_bookmark(kind, accept, watcher.position))
+                await stream.put(_bookmark(kind, accept, watcher.position))
             next_bookmark = time.monotonic() + BOOKMARK_PERIOD
             if until == last_bookmark:
                 last_bookmark = deadline
@@ -187,15 +187,13 @@ async def _disconnected(receive: Receive) -> None:
         pass
 
 
-class _Stream:
-    """Collects frames and sends them together."""
+class _Stream(Frames):
+    """Of changes, whose frames other streams of the same form share."""
 
     def __init__(self, send: Send, encode: Encode, form: Any) -> None:
-        self._send = send
+        super().__init__(send)
         self._encode = encode
         self._form = form
-        self._frames: list[bytes] = []
-        self._size = 0
 
     def frame(self, change: Change) -> bytes:
         event = change.event
@@ -218,21 +216,8 @@ class _Stream:
                 break
         return b"%x\r\n%b\r\n" % (size, b"".join(frames)), len(frames)
 
-    async def put(self, change: Change) -> None:
-        await self.raw(self.frame(change))
-
-    async def raw(self, frame: bytes) -> None:
-        self._frames.append(frame)
-        self._size += len(frame)
-        if self._size >= FLUSH_BYTES:
-            await self.flush()
-
-    async def flush(self) -> None:
-        if self._frames:
-            body = b"".join(self._frames)
-            self._frames.clear()
-            self._size = 0
-            await self._send({"type": "http.response.body", "body": body, "more_body": True})
+    async def put_change(self, change: Change) -> None:
+        await self.put(self.frame(change))
 
 
 def initial_events(options: ListOptions, request: Request) -> tuple[bool, bool]:

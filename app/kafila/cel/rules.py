@@ -19,7 +19,7 @@ from .objects import Objects
 from .ranges import MOST
 from .schema import Declared, declared, escaped, max_cardinality, named, size_at
 from .source import CompileError
-from .types import BOOL, STRING, optional
+from .types import BOOL, STRING, Type, optional
 
 EXPRESSION_LIMIT: Final = 10_000_000  # estimated, of one rule over all the places where it is evaluated
 SCHEMA_LIMIT: Final = 100_000_000  # of all rules of a schema
@@ -69,15 +69,9 @@ def _compiled(source: Props, props: Props, known: Declared, environment: Environ
     text = source.get("rule") or ""
     if not text.strip():
         return rule
-    try:
-        program = environment.compile(text)
-    except InstantiationError as problem:
-        why = f"program instantiation failed: {problem}" if problem.output == BOOL else _NO_BOOL
-        return rule._replace(error=why)
-    except CompileError as problem:
-        return rule._replace(error=f"compilation failed: {problem}")
-    if program.output != BOOL:
-        return rule._replace(error=_NO_BOOL)
+    program = _program(environment, text, BOOL, _NO_BOOL)
+    if isinstance(program, str):
+        return rule._replace(error=program)
     cost = program.estimated_cost(lambda path: size_at(known, path)).high
     rule = rule._replace(program=program, uses_old=program.uses("oldSelf"), cost=cost)
     if source.get("messageExpression"):
@@ -92,16 +86,21 @@ def _compiled(source: Props, props: Props, known: Declared, environment: Environ
     return rule
 
 
-def _with_message(rule: Rule, known: Declared, environment: Environment) -> Rule:
+def _program(environment: Environment, text: str, wanted: Type, no: str, prefix: str = "") -> Program | str:
+    """Or why there is none. ``no``: of an expression of another type; ``prefix``: before other reasons."""
     try:
-        message = environment.compile(rule.source["messageExpression"])
+        program = environment.compile(text)
     except InstantiationError as problem:
-        why = f"messageExpression instantiation failed: {problem}" if problem.output == STRING else _NO_TEXT
-        return rule._replace(message_error=why)
+        return f"{prefix or 'program '}instantiation failed: {problem}" if problem.output == wanted else no
     except CompileError as problem:
-        return rule._replace(message_error=f"messageExpression compilation failed: {problem}")
-    if message.output != STRING:
-        return rule._replace(message_error=_NO_TEXT)
+        return f"{prefix}compilation failed: {problem}"
+    return program if program.output == wanted else no
+
+
+def _with_message(rule: Rule, known: Declared, environment: Environment) -> Rule:
+    message = _program(environment, rule.source["messageExpression"], STRING, _NO_TEXT, "messageExpression ")
+    if isinstance(message, str):
+        return rule._replace(message_error=message)
     cost = message.estimated_cost(lambda path: size_at(known, path)).high
     return rule._replace(message=message, message_cost=cost)
 

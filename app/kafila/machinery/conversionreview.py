@@ -45,13 +45,22 @@ def converted(uid: str, version: str, originals: Sequence[Object], desired: str,
     return [_checked(original, one, desired) for original, one in zip(originals, found, strict=True)]
 
 
-def _response(uid: str, version: str, answer: bytes) -> Object:
+def document_of(answer: bytes) -> Object:
+    """What a webhook answered. Raises ValueError in the words of apimachinery's decoder."""
     try:
         document = orjson.loads(answer)
     except orjson.JSONDecodeError as error:
-        raise ConversionFailed(f" failed: couldn't get version/kind; json parse error: {error}") from None
+        raise ValueError(f"couldn't get version/kind; json parse error: {error}") from None
     if not isinstance(document, dict):
-        raise ConversionFailed(" failed: couldn't get version/kind; json parse error: the answer is no object")
+        raise ValueError("couldn't get version/kind; json parse error: the answer is no object")
+    return document
+
+
+def _response(uid: str, version: str, answer: bytes) -> Object:
+    try:
+        document = document_of(answer)
+    except ValueError as error:
+        raise ConversionFailed(f" failed: {error}") from None
     if version == "v1":
         group, _, given = str(document.get("apiVersion") or "").rpartition("/")
         kind = document.get("kind") or ""

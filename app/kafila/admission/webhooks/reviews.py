@@ -11,6 +11,7 @@ import orjson
 from kafila.catalog.kind import Kind, user_info
 from kafila.core.errors import StatusError, bad_request
 from kafila.core.values import Object
+from kafila.machinery.conversionreview import document_of
 
 from .attributes import Attributes
 from .hooks import Hook
@@ -128,11 +129,9 @@ def verdict_of(uid: str, hook: Hook, answer: bytes, *, mutating: bool) -> Verdic
 def _document(answer: bytes, version: str) -> Object:
     """Go's decoder takes the kind that it expects where the answer names none."""
     try:
-        document = orjson.loads(answer)
-    except orjson.JSONDecodeError as error:
-        raise _unreadable(f"couldn't get version/kind; json parse error: {error}") from None
-    if not isinstance(document, dict):
-        raise _unreadable("couldn't get version/kind; json parse error: the answer is no object")
+        document = document_of(answer)
+    except ValueError as error:
+        raise _unreadable(str(error)) from None
     api_version, kind = document.get("apiVersion") or "", document.get("kind") or ""
     if not isinstance(api_version, str) or not isinstance(kind, str):
         raise _unreadable("couldn't get version/kind; json parse error: kind and apiVersion must be texts")
