@@ -49,6 +49,7 @@ HOMES = [
         "back-pressure of connections, beside what aiohttp and uvicorn have",
         r"def pause_writing",
         "members/joined_connections.py",
+        "members/network.py",
         "members/wire.py",
         "api/server.py",
     ),
