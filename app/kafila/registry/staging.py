@@ -24,7 +24,7 @@ from .context import Change, DeleteOptions, Options
 from .deleting import mark_at_once, mark_deleted
 from .guards import check_preconditions
 from .prepare import prepare_create, prepare_removal, prepare_update
-from .threads import BIG, in_thread
+from .threads import BIG, in_thread, on_loop
 
 
 @final
@@ -122,9 +122,10 @@ class Staging:
 
     def _calls(self, kind: Kind, operation: str, subresource: str = "") -> Calls | None:
         admitting = self._admitting
-        if admitting is None or admitting.idle:
+        if admitting is None:
             return None
-        return admitting.calls(kind, subresource, operation)
+        # a preparation in a thread asks the event loop: what is stored may change meanwhile, and what is found is remembered
+        return on_loop(lambda: None if admitting.idle else admitting.calls(kind, subresource, operation))
 
     def asks(self, kind: Kind, subresource: str, operation: str) -> bool:
         """Whether a webhook may want to see such a request."""

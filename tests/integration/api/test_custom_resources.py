@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import threading
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -18,6 +19,7 @@ from kafila.placement.withdrawal import ALWAYS, APPROVED, HELD
 from kafila.reconcile.kubernetes.definitions import DefinitionController
 from kafila.registry.deletions import Deletions
 from kafila.watch.definitions import Definitions
+from kafila.watch.resource import Resource
 
 from .conftest import Api, failure
 
@@ -335,3 +337,23 @@ async def test_a_kind_goes_with_many_placed_objects_once_somebody_approves(serve
     assert (await api.get(path)).json()["metadata"]["annotations"][HELD]
     assert (await api.patch(path, {"metadata": {"annotations": {APPROVED: ALWAYS}}})).status_code == 200
     assert (await api.delete(path)).status_code == 200
+
+
+async def test_what_wants_to_see_a_definition_is_looked_for_on_the_event_loop(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Definitions are checked in a thread. What is stored changes meanwhile: reading it there fails now and then (IndexError), and what
+    is found and remembered may be over already, so that a policy does not count."""
+    policies = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies"
+    rule = {"apiGroups": ["example.com"], "apiVersions": ["*"], "operations": ["*"], "resources": ["*"]}
+    policy = {"matchConstraints": {"resourceRules": [rule]}, "validations": [{"expression": "true"}]}
+    await api.made(policies, {"metadata": {"name": "p"}, "spec": policy})  # it has to be looked for anew
+    readers, read = set[threading.Thread](), Resource.entries
+
+    def noted(self: Resource, *arguments: Any, **options: Any) -> Any:
+        readers.add(threading.current_thread())
+        return read(self, *arguments, **options)
+
+    monkeypatch.setattr(Resource, "entries", noted)
+    await api.made(CRDS, definition())
+    assert readers == {threading.current_thread()}
