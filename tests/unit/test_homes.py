@@ -53,7 +53,7 @@ HOMES = [
         "members/wire.py",
         "api/server.py",
     ),
-    ("label selectors as Go prints them", r"LabelSelectorRequirement\{\{", "core/selectors.py"),
+    ("label selectors as Go prints them", r"LabelSelectorRequirement\{\{", "core/gostrings.py"),
     ("who a user is, as UserInfo", r"\"groups\"\] = list\(", "catalog/kind.py"),
     ("tasks that are cancelled and waited for", r"\.cancel\(\)\n *await asyncio\.gather", "telemetry/tasks.py"),
     (

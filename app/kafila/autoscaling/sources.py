@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
-from kafila.core import quantity, selectors
+from kafila.core import gostrings, quantity, selectors
 from kafila.core.values import AnyObject, Object
 
 from . import calculator
@@ -196,7 +196,7 @@ def _object(metric: AnyObject, answer: Any, context: _Context) -> Computed | Fai
         return _object_failed(str(error))
     if of_each:  # Karmada, as Kubernetes, names the object in neither of them
         shown = {"averageValue": _shown(proposal.usage)}
-        text = f"external metric {name}({selectors.printed(identifier.get('selector'))})"
+        text = f"external metric {name}({gostrings.label_selector(identifier.get('selector'))})"
         nobody = {"kind": "", "name": ""}
         status = {"metric": _identified(identifier), "current": shown, "describedObject": nobody}
     else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from kafila.core import selectors
+from kafila.core import gostrings, selectors
 from kafila.core.values import AnyObject, Object, copy_json
 from kafila.placement import constants
 from kafila.placement.applied_placement import LABEL_SELECTOR
@@ -46,7 +46,7 @@ def _printed(dependency: Object) -> str:
         f"{field}:{dependency.get(key) or ''}"
         for field, key in (("APIVersion", "apiVersion"), ("Kind", "kind"), ("Namespace", "namespace"), ("Name", "name"))
     ]
-    return f"{{{' '.join(named)} LabelSelector:{selectors.printed(dependency.get('labelSelector'))}}}"
+    return f"{{{' '.join(named)} LabelSelector:{gostrings.label_selector(dependency.get('labelSelector'))}}}"
 
 
 def with_dependencies(parent: Binding, dependencies: Sequence[Object] | None) -> Binding:

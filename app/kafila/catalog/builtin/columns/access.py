@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kafila.core import selectors
+from kafila.core import gostrings
 from kafila.core.clock import human_duration
 from kafila.core.conditions import conditions_of, find
 from kafila.core.values import Object
@@ -88,7 +88,7 @@ def policy_binding(obj: Object, now: float) -> list[Any]:
     if reference.get("name"):
         shown = f"{reference.get('namespace') or '*'}/{reference['name']}"
     elif reference.get("selector") is not None:
-        shown = selectors.printed(reference["selector"])
+        shown = gostrings.label_selector(reference["selector"])
     return [name_of(obj), spec.get("policyName") or "", shown, age(obj, now)]
 
 
