@@ -9,6 +9,8 @@ import pytest
 
 from kafila.reconcile.kubernetes.autoregister import AutoRegister
 from tests.attack.extensions import APISERVICES
+from tests.definitions import definition as defined
+from tests.definitions import version
 
 from .conftest import Api
 
@@ -18,22 +20,8 @@ NAME = "v1.autoregister.example.com"
 
 
 def definition(plural: str, *versions: str, served: bool = True) -> dict[str, Any]:
-    schema = {"openAPIV3Schema": {"type": "object"}}
-    group = "autoregister.example.com"
-    return {
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{plural}.{group}"},
-        "spec": {
-            "group": group,
-            "scope": "Cluster",
-            "names": {"plural": plural, "singular": plural[:-1], "kind": plural.capitalize(), "listKind": f"{plural}L"},
-            "versions": [
-                {"name": name, "served": served or not number, "storage": not number, "schema": schema}
-                for number, name in enumerate(versions)
-            ],
-        },
-    }
+    made = (version(name, served=served or not number, storage=not number) for number, name in enumerate(versions))
+    return defined("autoregister.example.com", plural[:-1].capitalize(), *made, scope="Cluster")
 
 
 @pytest.fixture
