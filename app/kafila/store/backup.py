@@ -2,7 +2,8 @@
 
 The file is one snapshot, taken while the database is used. What is restored is older than what clients and members saw since:
 its revisions are raised above all of theirs, so that every watch begins anew (as etcd's ``snapshot restore --bump-revision``
-does). The schema's revision is written last, together with that: a database that is not whole has none, and nothing serves it.
+does). The table with the schema's revision is made first, and filled last, together with that: a database that is not whole has none,
+and nothing serves it, also one that is empty again because the file ended too early.
 """
 
 from __future__ import annotations
@@ -27,8 +28,11 @@ _LONGEST: Final = 8192  # bytes of what a program says that are read
 _COUNT: Final = "SELECT count(*) FROM objects"
 # what follows from other tables is projected again: only rights are kept of the schema
 _LEFT_OUT: Final = [f"--exclude-table-data=fleet.{name}" for name in (*fleet.TABLES, "followed", "state")]
-_USED: Final = """
-SELECT count(*) FROM pg_class c WHERE relnamespace = 'public'::regnamespace
+_UNFINISHED: Final = (
+    f"CREATE TABLE IF NOT EXISTS {_SCHEMA} (version_num varchar(32) NOT NULL CONSTRAINT {_SCHEMA}_pkc PRIMARY KEY)"
+)
+_USED: Final = f"""
+SELECT count(*) FROM pg_class c WHERE relnamespace = 'public'::regnamespace AND relname NOT IN ('{_SCHEMA}', '{_SCHEMA}_pkc')
 AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
 """
 
@@ -77,11 +81,11 @@ async def back_up(dsn: str, to: Path) -> Summary:
 
 async def schema_of(backup: Path) -> str:
     """The schema's revision. Raises BackupError for what is no backup of kafila."""
-    text = await _run("", "pg_restore", "--data-only", f"--table={_SCHEMA}", "-f", "-", str(backup))
+    text = await _read(backup, "", "--data-only", f"--table={_SCHEMA}", "-f", "-")
     lines = text.splitlines()
     start = next((number for number, line in enumerate(lines) if line.startswith("COPY ")), None)
     if start is None or start + 1 >= len(lines):
-        raise BackupError("it is a backup of something else")
+        raise BackupError(f"{backup}: it is a backup of something else")
     return lines[start + 1].strip()
 
 
@@ -92,15 +96,12 @@ async def restore(dsn: str, backup: Path) -> Summary:
     try:
         if await connection.fetchval(_USED):
             raise BackupError("the database is not empty: restore into a new one")
+        await connection.execute(_UNFINISHED)
         with tempfile.NamedTemporaryFile("w", suffix=".list") as entries:
-            listed = await _run("", "pg_restore", "--list", str(backup))
-            entries.writelines(
-                f"{line}\n" for line in listed.splitlines() if f"TABLE DATA public {_SCHEMA} " not in line
-            )
+            listed = await _read(backup, "", "--list")
+            entries.writelines(f"{line}\n" for line in listed.splitlines() if f" public {_SCHEMA} " not in line)
             entries.flush()
-            await _run(
-                dsn, "pg_restore", "-w", "-1", "-O", "-x", "-L", entries.name, "-d", "service=kafila", str(backup)
-            )
+            await _read(backup, dsn, "-w", "-1", "-O", "-x", "-L", entries.name, "-d", "service=kafila")
         async with connection.transaction():
             revision = await raise_restored(connection)
             await connection.execute(f"INSERT INTO {_SCHEMA} VALUES ($1)", schema)
@@ -117,6 +118,14 @@ async def _connected(dsn: str) -> asyncpg.Connection:
         return await asyncpg.connect(dsn, timeout=10)
     except (OSError, TimeoutError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise BackupError(f"the database: {' '.join(str(error).split()) or type(error).__name__}") from error
+
+
+async def _read(backup: Path, dsn: str, *arguments: str) -> str:
+    """What pg_restore writes. Raises BackupError, which names the file."""
+    try:
+        return await _run(dsn, "pg_restore", *arguments, str(backup))
+    except BackupError as error:
+        raise BackupError(f"{backup}: {error}") from None
 
 
 async def _run(dsn: str, program: str, *arguments: str) -> str:

@@ -89,6 +89,21 @@ async def test_a_restore_that_ends_halfway_is_served_by_nobody(
         await restore(empty_dsn, tmp_path / "backup")
 
 
+async def test_a_file_that_ends_too_early_leaves_nothing_that_is_served(
+    postgres_dsn: str, empty_dsn: str, tmp_path: Path
+) -> None:
+    """PostgreSQL takes all of it back, and an empty database would be served as a new control plane. It can be filled again."""
+    whole, part = tmp_path / "whole", tmp_path / "part"
+    await back_up(postgres_dsn, whole)
+    part.write_bytes(whole.read_bytes()[:-100])
+    with pytest.raises(BackupError, match=f"^{part}: "):
+        await restore(empty_dsn, part)
+    with pytest.raises(MigrationError, match="kafila restore did not come to its end"):
+        await upgrade(empty_dsn)
+    await restore(empty_dsn, whole)
+    assert not await upgrade(empty_dsn)
+
+
 async def test_what_was_there_stays_when_a_backup_fails(
     postgres_dsn: str, empty_dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
