@@ -1,7 +1,8 @@
 """Requests that delete very much of what is placed in clusters wait for an approval: they are refused until somebody says it is meant.
 
-What controllers delete is not asked about: a Namespace that ends, say, was asked about itself. Deletions are counted in what the watch
-cache hears, which are those of all processes.
+What controllers delete is neither asked about nor counted: a Namespace that ends, say, was asked about itself. Deletions are counted in
+what the watch cache hears, which are those of all processes; who has deleted is seen in the objects. Namespaces and
+CustomResourceDefinitions (holders) that are deleted one after the other count together.
 """
 
 from __future__ import annotations
@@ -18,14 +19,14 @@ from prometheus_client import Counter
 from kafila.catalog.catalog import Catalog
 from kafila.catalog.kind import Kind
 from kafila.core import errors
-from kafila.core.clock import rfc3339
+from kafila.core.clock import parse_rfc3339, rfc3339
 from kafila.core.resources import Key
 from kafila.core.values import Object
 from kafila.placement import bulk_deletion, constants
 from kafila.placement.objects import annotations_of
 from kafila.placement.withdrawal import APPROVED, HELD
 from kafila.store.interface import EVENTS
-from kafila.watch import Cache, Entry, Event
+from kafila.watch import Cache, Entry, Event, needles
 
 from .context import DeleteOptions, Options
 
@@ -35,8 +36,12 @@ REMEMBERED: Final = 1024  # namespaces
 AT_ONCE: Final = 500  # objects that are looked at before others get their turn
 NAMESPACES: Final = "namespaces"
 DEFINITIONS: Final = "customresourcedefinitions.apiextensions.k8s.io"
+JOBS: Final = "jobs.batch"
 OPTIONS: Final = Options(manager="kafila")
 _CLAIM: Final = constants.PP_PERMANENT_ID.encode()  # stands in that of ClusterPropagationPolicies too
+_TIMED: Final = needles.field("ttlSecondsAfterFinished")
+_DELETED: Final = needles.field("deletionTimestamp")
+_PRESERVING: Final = needles.field("preserveResourcesOnDeletion", True)
 _CLAIMS: Final = (constants.PP_PERMANENT_ID, constants.CPP_PERMANENT_ID)
 _OURS: Final = ("resourcebindings.work.karmada.io", "clusterresourcebindings.work.karmada.io", "works.work.karmada.io")
 
@@ -66,6 +71,7 @@ class Deletions:
         self._writes = writes
         self._most = most
         self._gone: OrderedDict[str, deque[float]] = OrderedDict()  # by namespace, when objects went, newest last
+        self._gone_with_holders: deque[float] = deque(maxlen=most)  # the same of objects whose holder ends
         if most:
             cache.listen_to_all(self._observe)
 
@@ -76,10 +82,8 @@ class Deletions:
         entry = self._cache.get(kind.resource, namespace, name)
         if entry is None or entry.meta.deletionTimestamp:
             return
-        if kind.resource == NAMESPACES:
-            await self._check(kind, entry, self._in_namespace(name), 0, kind, name, options)
-        elif kind.resource == DEFINITIONS:
-            await self._check(kind, entry, self._cache.resource(name).entries(), 0, kind, name, options)
+        if kind.resource in (NAMESPACES, DEFINITIONS):
+            await self._check(kind, entry, self._held_by(entry), await self._with_others(), kind, name, options)
         else:
             await self.check_all(kind, namespace, [entry], options, name)
 
@@ -90,7 +94,7 @@ class Deletions:
         holder = self._cache.get(NAMESPACES, "", namespace) if namespace and self._most else None
         if holder is None or holder.meta.deletionTimestamp or kind.resource in _OURS:
             return
-        gone = self._recently(namespace)
+        gone = _recent(self._gone.get(namespace, deque()))
         if len(entries) + gone <= self._most or not any(map(_is_claimed, entries)):
             return
         namespaces = self._catalog.storage_kind(NAMESPACES)
@@ -156,14 +160,24 @@ class Deletions:
         except errors.StatusError as error:
             log.warning("it could not be told", kind=kind.kind, name=holder.key.name, event=reason, error=str(error))
 
-    async def _placed(self, entries: Iterable[Entry]) -> int:
-        """Those whose copies go with them."""
+    async def _with_others(self) -> int:
+        """Placed objects that go, or went a short while ago, with holders that nobody has approved of."""
+        found, now = _recent(self._gone_with_holders), time.time()
+        for resource in (NAMESPACES, DEFINITIONS):
+            for holder in list(self._cache.resource(resource).entries()):
+                asked = holder.meta.deletionTimestamp if holder.mentions(_DELETED) else None
+                if asked and now - parse_rfc3339(asked) < WINDOW and not _is_approved(holder):
+                    found += await self._placed(self._held_by(holder), True)
+        return found
+
+    async def _placed(self, entries: Iterable[Entry], ending: bool = False) -> int:
+        """Those whose copies go with them. ``ending``: also those that somebody deletes already."""
         preserving: dict[Key, bool] = {}
         found = 0
         for index, entry in enumerate(entries):
             if index % AT_ONCE == AT_ONCE - 1:
                 await asyncio.sleep(0)
-            if not _is_claimed(entry) or entry.meta.deletionTimestamp:
+            if not _is_claimed(entry) or (entry.meta.deletionTimestamp and not ending):
                 continue
             policy = _policy(entry.meta.annotations or {})
             if policy not in preserving:
@@ -173,32 +187,63 @@ class Deletions:
 
     def _preserves(self, policy: Key) -> bool:
         stored = self._cache.get(*policy)
-        return stored is not None and bool((stored.decode().get("spec") or {}).get("preserveResourcesOnDeletion"))
+        if stored is None or not stored.mentions(_PRESERVING):
+            return False
+        return bool((stored.decode().get("spec") or {}).get("preserveResourcesOnDeletion"))
 
-    def _in_namespace(self, namespace: str) -> Iterable[Entry]:
+    def _held_by(self, holder: Entry) -> Iterable[Entry]:
+        name = holder.key.name
+        if holder.key.resource == DEFINITIONS:
+            yield from list(self._cache.resource(name).entries())
+            return
         for resource in self._cache.resources():
             kind = self._catalog.storage_kind(resource.name) if resource.name not in _OURS else None
             if kind is not None and kind.namespaced:
-                yield from list(resource.entries(namespace))
+                yield from list(resource.entries(name))
 
     def _observe(self, event: Event) -> None:
-        where, old = event.key.namespace, event.old
-        if event.new is not None or old is None or not where or event.key.resource in _OURS or not _is_claimed(old):
+        key, old = event.key, event.old
+        if event.new is not None or old is None:
             return
-        times = self._gone.setdefault(where, deque(maxlen=self._most))
-        times.append(time.monotonic())
-        self._gone.move_to_end(where)
+        if key.resource == NAMESPACES:
+            self._gone.pop(key.name, None)  # one of that name that is made anew is another one
+        if key.resource in _OURS or not _is_claimed(old) or self._preserves(_policy(old.meta.annotations or {})):
+            return
+        holder = self._ending_holder(key)
+        if holder is not None:
+            if not _is_approved(holder):
+                self._gone_with_holders.append(time.monotonic())
+        elif key.namespace and not _is_of_controllers(old):
+            self._count(key.namespace)
+
+    def _ending_holder(self, key: Key) -> Entry | None:
+        for resource, name in ((NAMESPACES, key.namespace), (DEFINITIONS, key.resource)):
+            holder = self._cache.get(resource, "", name)
+            if holder is not None and holder.meta.deletionTimestamp:
+                return holder
+        return None
+
+    def _count(self, namespace: str) -> None:
+        self._gone.setdefault(namespace, deque(maxlen=self._most)).append(time.monotonic())
+        self._gone.move_to_end(namespace)
         while len(self._gone) > REMEMBERED:
             self._gone.popitem(last=False)
 
-    def _recently(self, namespace: str) -> int:
-        times = self._gone.get(namespace)
-        if times is None:
-            return 0
-        since = time.monotonic() - WINDOW
-        while times and times[0] < since:
-            times.popleft()
-        return len(times)
+
+def _recent(times: deque[float]) -> int:
+    since = time.monotonic() - WINDOW
+    while times and times[0] < since:
+        times.popleft()
+    return len(times)
+
+
+def _is_of_controllers(entry: Entry) -> bool:
+    """Goes with its owner, or when it has been finished for long enough."""
+    return bool(entry.meta.ownerReferences) or (entry.key.resource == JOBS and entry.mentions(_TIMED))
+
+
+def _is_approved(holder: Entry) -> bool:
+    return bulk_deletion.is_approved({"metadata": {"annotations": holder.meta.annotations or {}}}, time.time())
 
 
 def _is_claimed(entry: Entry) -> bool:

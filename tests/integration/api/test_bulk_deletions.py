@@ -12,6 +12,7 @@ from kafila.core.clock import rfc3339
 from kafila.core.values import Object
 from kafila.placement import bulk_deletion, constants
 from kafila.placement.withdrawal import ALWAYS, APPROVED, HELD
+from kafila.registry.context import DeleteOptions
 
 from .conftest import Api, configmap, failure
 
@@ -20,6 +21,16 @@ SHOP = "/api/v1/namespaces/shop"
 POLICIES = "/apis/policy.karmada.io/v1alpha1/namespaces/shop/propagationpolicies"
 CLAIM = {constants.PP_PERMANENT_ID: "1234"}
 BY = {constants.PP_NAMESPACE: "shop", constants.PP_NAME: "web"}
+PRESERVING = {
+    "apiVersion": "policy.karmada.io/v1alpha1",
+    "kind": "PropagationPolicy",
+    "metadata": {"name": "web"},
+    "spec": {
+        "resourceSelectors": [{"apiVersion": "v1", "kind": "ConfigMap"}],
+        "preserveResourcesOnDeletion": True,
+        "placement": {},
+    },
+}
 
 
 def placed(name: str) -> Object:
@@ -127,10 +138,76 @@ async def test_what_is_placed_nowhere_goes(shop: Api) -> None:
 
 
 async def test_what_stays_in_the_clusters_goes(shop: Api) -> None:
-    spec = {"resourceSelectors": [{"apiVersion": "v1", "kind": "ConfigMap"}], "preserveResourcesOnDeletion": True}
-    policy = {"apiVersion": "policy.karmada.io/v1alpha1", "kind": "PropagationPolicy", "metadata": {"name": "web"}}
-    await shop.made(POLICIES, {**policy, "spec": {**spec, "placement": {}}})
+    await shop.made(POLICIES, PRESERVING)
     assert (await shop.delete(PATH)).status_code == 200
+
+
+async def emptied(api: Api, namespace: str) -> None:
+    """As the controllers do it with a namespace that ends."""
+    for each in (await api.get(f"/api/v1/namespaces/{namespace}/configmaps")).json()["items"]:
+        await api.registry.delete(
+            api.registry.kind("", "v1", "configmaps"), namespace, each["metadata"]["name"], DeleteOptions()
+        )
+    path = f"/api/v1/namespaces/{namespace}"
+    found = (await api.get(path)).json()
+    assert (await api.put(f"{path}/finalize", {**found, "spec": {}})).status_code == 200
+    assert (await api.get(path)).status_code == 404
+
+
+async def test_namespaces_one_after_the_other(shop: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two objects are in each: what is ending, and what has gone, is counted, but not what was approved."""
+    for namespace in "abcd":
+        await shop.made("/api/v1/namespaces", {"metadata": {"name": namespace}})
+        for number in range(2):
+            await shop.made(f"/api/v1/namespaces/{namespace}/configmaps", placed(f"c{number}"))
+    assert (await shop.delete("/api/v1/namespaces/a")).status_code == 200
+    status = failure(await shop.delete("/api/v1/namespaces/b"), 403, "Forbidden")
+    assert status["message"].startswith('namespaces "b" is forbidden: 2 objects are to be deleted')
+    assert "after 2 within 60 s: more than 3 at once" in status["message"]
+    await emptied(shop, "a")
+    failure(await shop.delete("/api/v1/namespaces/b"), 403, "Forbidden")
+    await approve(shop, "/api/v1/namespaces/b")
+    assert (await shop.delete("/api/v1/namespaces/b")).status_code == 200
+    await emptied(shop, "b")
+    ahead = time.monotonic() + 61
+    monkeypatch.setattr("kafila.registry.deletions.time.monotonic", lambda: ahead)
+    assert (await shop.delete("/api/v1/namespaces/c")).status_code == 200
+    failure(await shop.delete("/api/v1/namespaces/d"), 403, "Forbidden")
+
+
+async def test_one_that_is_made_again_begins_anew(shop: Api) -> None:
+    await approve(shop, SHOP)
+    assert (await shop.delete(SHOP)).status_code == 200
+    await emptied(shop, "shop")
+    await shop.made("/api/v1/namespaces", {"metadata": {"name": "shop"}})
+    await shop.made(PATH, placed("c0"))
+    assert (await shop.delete(f"{PATH}/c0")).status_code == 200
+
+
+@pytest.mark.parametrize("why", ["owned", "preserved", "finished"])
+async def test_what_controllers_delete_and_what_stays_is_not_counted(shop: Api, why: str) -> None:
+    """Four objects go, and then somebody deletes one."""
+    kind, path = shop.registry.kind("", "v1", "configmaps"), PATH
+    if why == "preserved":
+        await shop.made(POLICIES, PRESERVING)
+    elif why == "finished":
+        kind, path = shop.registry.kind("batch", "v1", "jobs"), "/apis/batch/v1/namespaces/shop/jobs"
+    for number in range(4):
+        obj = placed(f"x{number}")
+        if why == "owned":
+            obj["metadata"]["ownerReferences"] = [{"apiVersion": "v1", "kind": "Pod", "name": "p", "uid": "1"}]
+        elif why == "finished":
+            containers = [{"name": "c", "image": "i"}]
+            template = {"spec": {"restartPolicy": "Never", "containers": containers}}
+            spec = {"ttlSecondsAfterFinished": 1, "template": template}
+            obj = {**obj, "apiVersion": "batch/v1", "kind": "Job", "spec": spec}
+            del obj["data"]
+        await shop.made(path, obj)
+        await shop.registry.delete(kind, "shop", f"x{number}", DeleteOptions(propagation="Background"))
+    assert (await shop.get(f"{path}/x3")).status_code == 404
+    if why == "preserved":
+        assert (await shop.delete(f"{POLICIES}/web")).status_code == 200
+    assert (await shop.delete(f"{PATH}/c0")).status_code == 200
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Removal of what belongs to one cluster only: an object without it can be created or compared in another."""
+"""Removal of what belongs to one cluster only, or to the control plane: an object without it can be created or compared in another."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from kafila.core.values import Object, nested, remove_nested
 from kafila.placement.objects import name
+from kafila.placement.withdrawal import APPROVED, HELD
 
 _METADATA: Final = (
     "creationTimestamp",
@@ -28,6 +29,9 @@ def prune(obj: Object) -> Object:
     if isinstance(meta, dict):
         for field in _METADATA:
             meta.pop(field, None)
+        _forget(
+            meta.get("annotations"), HELD, APPROVED
+        )  # of a deletion that waits: no member is to be written for that
     obj.pop("status", None)
     by_kind = _BY_KIND.get(obj.get("kind") or "")
     if by_kind is not None:

@@ -303,6 +303,13 @@ def test_namespaces() -> None:
             },
             {"kind": "ServiceAccount", "metadata": {"name": "sa"}, "secrets": [{"name": "x"}]},
         ),
+        (  # a deletion that was refused, or approved of, is written to no member, and begins no rollout
+            {
+                "kind": "Namespace",
+                "metadata": {"annotations": {"kafila.io/held-withdrawal": "a", "kafila.io/approved-withdrawal": "b"}},
+            },
+            {"kind": "Namespace", "metadata": {"annotations": {}}},
+        ),
         (
             {"kind": "PersistentVolumeClaim", "metadata": {"annotations": {"volume.kubernetes.io/selected-node": "n"}}},
             {"kind": "PersistentVolumeClaim", "metadata": {"annotations": {}}},
