@@ -48,7 +48,9 @@ class Requester(Protocol):
 
 def user_info(user: Requester) -> Object:
     """As ``UserInfo`` of authentication.k8s.io, without what is empty."""
-    found: Object = {"username": user.name}
+    found: Object = {}
+    if user.name:
+        found["username"] = user.name
     if user.uid:
         found["uid"] = user.uid
     if user.groups:
