@@ -228,6 +228,47 @@ def test_the_agent_of_kafila(plane: Federation, member1: Member, tmp_path: Path)
     member1.kubectl("wait", "namespace/karmada-cluster", "--for=delete", "--timeout=60s")
 
 
+def test_a_cluster_follows_when_the_ca_is_exchanged(plane: Federation, member1: Member, tmp_path: Path) -> None:
+    """Once by registering it again, which is what karmada-agent needs, and once because kafila's agent sees it."""
+    process = agent_of_kafila(plane, member1, NAME, tmp_path, "--cert-rotation-checking-interval=1s")
+    credentials, program = (
+        tmp_path / "karmada-kubeconfig",
+        (sys.executable, "-c", "from kafila.cli import main; main()"),
+    )
+
+    def rotate(*flags: str) -> None:
+        run(*program, "certs", "rotate-ca", *flags, f"--data-dir={plane.folder}")
+
+    def believed() -> int:
+        (server,) = yaml.safe_load(credentials.read_text())["clusters"]
+        return base64.b64decode(server["cluster"]["certificate-authority-data"]).count(b"BEGIN")
+
+    process.start()
+    try:
+        plane.eventually("the agent reports", lambda: plane.is_ready(NAME))
+        process.stop()
+        rotate()
+        command = plane.kafila("token", "create", "--print-register-command").split()
+        access = (f"--kubeconfig={member1.kubeconfig}", f"--cluster-name={NAME}", "--agent-image=kafila:test")
+        assert "; its credentials are exchanged, as the control plane's CA was." in run(*program, *command[1:], *access)
+        assert "; its credentials were there and are kept." in run(*program, *command[1:], *access)
+        secret = json.loads(member1.kubectl(*SECRET))
+        credentials.write_bytes(base64.b64decode(secret["data"]["karmada-kubeconfig"]))
+        rotate("--finish")
+        process.start()
+        plane.eventually("it follows", lambda: believed() == 1)
+        rotate()
+        plane.eventually("it follows, while both are believed", lambda: believed() == 2)
+        rotate("--finish")
+        plane.eventually("it follows to the end", lambda: believed() == 1)
+        plane.apply(deployment("after"), policy("after", clusters=(NAME,)))
+        plane.eventually("it goes on", lambda: replicas(member1, "after") == 2)
+        plane.kafila("unregister", NAME, f"--cluster-kubeconfig={member1.kubeconfig}")
+    finally:
+        process.stop()
+    member1.kubectl("wait", "namespace/karmada-cluster", "--for=delete", "--timeout=60s")
+
+
 FITTING = ("--token=abcdef.0123456789abcdef", "--discovery-token-unsafe-skip-ca-verification")
 
 

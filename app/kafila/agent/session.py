@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,6 +21,7 @@ from kafila.core.names import new_uid
 from kafila.core.values import Object
 from kafila.identity.serving import is_due
 from kafila.members.accounts import SYSTEM_LABELS, JoinError, obtain_credentials
+from kafila.members.agent_authority import is_current
 from kafila.members.client import MemberClient, resource_path
 from kafila.members.credentials import Connection
 from kafila.members.join import CLUSTER_API, CLUSTERS, DEFAULT_NAMESPACE
@@ -74,25 +75,29 @@ class AgentOptions:
 
 @final
 class Session:
-    """``store``: takes a new certificate and its key (PEM), which the next session uses, and gives the kubeconfig with them."""
+    """``tls``: by which ``plane`` is reached. ``store``: takes a new certificate and its key (PEM), and the CA that the control plane says,
+    which the next session uses, and gives the kubeconfig with them. ``told``: asks the control plane for its CA."""
 
     def __init__(
         self,
         plane: MemberClient,
         member: MemberClient,
-        certificate: bytes,
+        tls: TLS,
         options: AgentOptions,
         federation: FederationOptions,
-        store: Callable[[bytes, bytes], str],
+        store: Callable[[bytes, bytes, bytes], str],
         tunnel: TunnelKeeper | None = None,
+        told: Callable[[], Awaitable[bytes]] | None = None,
     ) -> None:
         self._plane = plane
         self._member = member
-        self._certificate = certificate
+        self._tls = tls
+        self._certificate = tls.certificate
         self._options = options
         self._federation = federation
         self._store = store
         self._tunnel = tunnel
+        self._told = told
 
     async def run(self) -> None:
         """Until it is cancelled. Raises Renewed; JoinError, KubeconfigError, StatusError, Unreachable when it cannot begin; a group of what
@@ -251,15 +256,17 @@ class Session:
             await self._plane.update(f"{collection}/{name}", {**lease, "spec": {**(lease.get("spec") or {}), **spec}})
 
     async def _keep_certificate(self) -> None:
-        """Raises Renewed."""
+        """Renews it before it ends, and when the control plane's CA is exchanged: both are believed for a while only. Raises Renewed."""
         if not self._certificate:
             await asyncio.Event().wait()  # it has a token, which others renew
         found = x509.load_pem_x509_certificate(self._certificate)
         lifetime = int((found.not_valid_after_utc - found.not_valid_before_utc).total_seconds())
         while True:
-            if is_due(self._certificate, datetime.now(UTC), 1 - self._options.rotation_threshold):
+            authority = await self._told() if self._told is not None else b""
+            is_old = is_due(self._certificate, datetime.now(UTC), 1 - self._options.rotation_threshold)
+            if is_old or not is_current(self._tls, authority):
                 try:
-                    kubeconfig = await self._renew_certificate(lifetime)
+                    kubeconfig = await self._renew_certificate(lifetime, authority)
                 except (JoinError, KubeconfigError, StatusError, Unreachable) as error:
                     log.warning("certificate not renewed, tried again", error=str(error))
                 else:
@@ -267,12 +274,12 @@ class Session:
                     raise Renewed
             await asyncio.sleep(min(self._options.rotation_interval, lifetime / 10))
 
-    async def _renew_certificate(self, lifetime: int) -> str:
+    async def _renew_certificate(self, lifetime: int, authority: bytes) -> str:
         """The kubeconfig with it."""
         name = self._options.name
         request = f"{name}-{new_uid()[:5]}"
         pair = await certificate_for(self._plane, request, PREFIX + name, lifetime, APPROVAL)
-        kubeconfig = self._store(*pair)
+        kubeconfig = self._store(*pair, authority)
         log.info("certificate renewed", request=request)
         return kubeconfig
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -102,6 +103,7 @@ def agent(
         from kafila.agent.tunnel import TunnelKeeper
         from kafila.core.errors import StatusError
         from kafila.machinery.yamlout import dump_text
+        from kafila.members.agent_authority import followed, told
         from kafila.members.join import JoinError
         from kafila.members.kubeconfig import KubeconfigError, with_certificate, write
         from kafila.members.transport import Unreachable
@@ -121,11 +123,12 @@ def agent(
         while not stopping.is_set():
             plane, cluster = plane_access.client(cluster_name), member.client(cluster_name)
 
-            def store(certificate: bytes, key: bytes) -> str:
+            def store(certificate: bytes, key: bytes, said: bytes) -> str:
                 nonlocal plane_access
-                file = Path(karmada_kubeconfig)
-                config = with_certificate(file, karmada_context, certificate, key)
-                plane_access = replace(plane_access, tls=plane_access.tls._replace(certificate=certificate, key=key))
+                file, authority = Path(karmada_kubeconfig), followed(plane_access.tls.authority, said)
+                tls = plane_access.tls._replace(authority=authority, certificate=certificate, key=key)
+                config = with_certificate(file, karmada_context, tls)
+                plane_access = replace(plane_access, tls=tls)
                 try:
                     write(file, config)
                 except OSError as error:  # a Secret's volume, which follows the Secret
@@ -133,7 +136,9 @@ def agent(
                 return dump_text(config)
 
             keeper = TunnelKeeper(plane_access, member, cluster_name) if keeps else None
-            session = Session(plane, cluster, plane_access.tls.certificate, options, federation, store, keeper)
+            session = Session(
+                plane, cluster, plane_access.tls, options, federation, store, keeper, partial(told, plane_access)
+            )
             running = asyncio.create_task(session.run())
             try:
                 await asyncio.wait({running, stopped}, return_when=asyncio.FIRST_COMPLETED)

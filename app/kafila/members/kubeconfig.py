@@ -11,7 +11,7 @@ import base64
 import binascii
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, final
 from urllib.parse import quote
@@ -55,6 +55,10 @@ class Access:
             headers=headers or self.impersonation,
             **options,
         )
+
+    def anonymous(self) -> Access:
+        """The same server, without credentials."""
+        return replace(self, tls=self.tls._replace(certificate=b"", key=b""), token="", impersonation=())
 
 
 def default_files() -> list[Path]:
@@ -282,15 +286,21 @@ def document(name: str, endpoint: str, authority: bytes = b"", *, tls: TLS | Non
     }
 
 
-def with_certificate(path: Path, context: str, certificate: bytes, key: bytes) -> Object:
-    """The file with another certificate of the user of a context (default: the current one). Raises KubeconfigError."""
+def with_certificate(path: Path, context: str, tls: TLS) -> Object:
+    """The file with another certificate of the user of a context (default: the current one), and another CA where there is one.
+    Raises KubeconfigError."""
     config = _read(path) or {}
     wanted = context or config.get("current-context") or ""
+    if tls.authority:
+        cluster = _entry(config, "contexts", "context", wanted, str(path)).get("cluster", "")
+        server = _entry(config, "clusters", "cluster", cluster, str(path))
+        server.pop("certificate-authority", None)
+        server["certificate-authority-data"] = _b64(tls.authority)
     user = _entry(config, "contexts", "context", wanted, str(path)).get("user", "")
     values = _entry(config, "users", "user", user, str(path))
     for name in ("client-certificate", "client-key"):
         values.pop(name, None)
-    values |= {"client-certificate-data": _b64(certificate), "client-key-data": _b64(key)}
+    values |= {"client-certificate-data": _b64(tls.certificate), "client-key-data": _b64(tls.key)}
     return config
 
 

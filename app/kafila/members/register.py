@@ -1,7 +1,7 @@
 """Registering a cluster in pull mode: credentials for its agent by a bootstrap token, and the agent's Deployment in the cluster.
 
 What karmadactl does, under its names, so that either undoes what the other did. Every step may be repeated: what was begun is
-finished, and credentials that are there and still good are kept.
+finished, and credentials that are there and still good are kept, or exchanged while the control plane's CA is.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from kafila.machinery.yamlout import dump_text
 from kafila.placement import constants
 
 from .accounts import JoinError, Print
+from .agent_authority import authority_in, is_current
 from .agent_deployment import AGENT_SECRET, Registering, ensure_agent
 from .client import MemberClient, resource_path
 from .join import CLUSTERS, name_problems
@@ -74,13 +75,16 @@ async def register(member: MemberClient, wanted: Registering, report: Print = pr
     if wanted.dry_run:
         report(f"cluster({wanted.name}) would be registered (dry run)")
         return
-    known = await _known_credentials(member, wanted, authority)
+    config, said = await _known_credentials(member, wanted, authority), "; its credentials were there and are kept"
     with _naming(wanted):
-        config = known or await _new_credentials(wanted, authority)
+        if config is None:
+            config, said = await _new_credentials(wanted, authority), ""
+        elif not is_current(agent_tls(config), authority):
+            config = await _renewed_credentials(wanted, agent_tls(config)._replace(authority=authority))
+            said = "; its credentials are exchanged, as the control plane's CA was"
     await ensure_agent(member, wanted, dump_text(config))
-    kept = "; its credentials were there and are kept" if known else ""
     report(
-        f"cluster({wanted.name}) is registered{kept}. Its agent reports within a minute: kubectl get cluster {wanted.name}"
+        f"cluster({wanted.name}) is registered{said}. Its agent reports within a minute: kubectl get cluster {wanted.name}"
     )
 
 
@@ -107,7 +111,10 @@ async def discover(wanted: Registering) -> bytes:
     token = BootstrapToken(identifier, secret, frozenset())
     deadline = time.monotonic() + wanted.timeout
     told = await _cluster_info(wanted, TLS(insecure=True), token, deadline)
-    authority = _authority(told)
+    try:
+        authority = authority_in(told)
+    except ValueError as error:
+        raise JoinError(f"cluster-info of the control plane names no CA: {error}") from None
     if wanted.pins:
         found = {pin_of(each) for each in x509.load_pem_x509_certificates(authority)}
         if not found & {pin.lower() for pin in wanted.pins}:
@@ -140,17 +147,6 @@ async def _cluster_info(wanted: Registering, tls: TLS, token: BootstrapToken, de
     return content
 
 
-def _authority(content: str) -> bytes:
-    try:
-        found, _ = yaml.load(content.encode())
-        (cluster,) = found["clusters"]
-        authority = base64.b64decode(cluster["cluster"]["certificate-authority-data"])
-        x509.load_pem_x509_certificates(authority)
-    except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
-        raise JoinError(f"cluster-info of the control plane names no CA: {' '.join(str(error).split())}") from None
-    return authority
-
-
 def _client(wanted: Registering, tls: TLS, token: str = "") -> MemberClient:
     return MemberClient("control plane", f"https://{wanted.endpoint}", tls=tls, token=token)
 
@@ -164,14 +160,14 @@ async def _known_credentials(member: MemberClient, wanted: Registering, authorit
     try:
         text = base64.b64decode(((secret or {}).get("data") or {})[AGENT_SECRET])
         config, _ = yaml.load(text)
-        found = access(config, "", "of the agent")
-        certificate = x509.load_pem_x509_certificate(found.tls.certificate)
+        tls = agent_tls(config)
+        certificate = x509.load_pem_x509_certificate(tls.certificate)
     except Exception:  # whatever it is, it is not what an agent needs
         return None
     names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     if [name.value for name in names] != [PREFIX + wanted.name]:
         return None
-    client = _client(wanted, found.tls._replace(authority=authority))
+    client = _client(wanted, tls._replace(authority=authority))
     works = resource_path("work.karmada.io/v1alpha1", "works", constants.execution_namespace(wanted.name))
     try:
         await client.find(f"{CLUSTERS}/{wanted.name}")
@@ -181,6 +177,22 @@ async def _known_credentials(member: MemberClient, wanted: Registering, authorit
     finally:
         await client.close()
     return config if isinstance(config, dict) else None
+
+
+def agent_tls(config: Object) -> TLS:
+    return access(config, "", "of the agent").tls
+
+
+async def _renewed_credentials(wanted: Registering, tls: TLS) -> Object:
+    """By those that are there, as an agent renews its own: a token gets none for a cluster that exists."""
+    client = _client(wanted, tls)
+    try:
+        pair = await certificate_for(
+            client, f"{wanted.name}-{_suffix()}", PREFIX + wanted.name, wanted.lifetime, wanted.timeout
+        )
+    finally:
+        await client.close()
+    return document(wanted.name, f"https://{wanted.endpoint}", tls.authority, tls=TLS(tls.authority, *pair))
 
 
 async def _new_credentials(wanted: Registering, authority: bytes) -> Object:

@@ -14,7 +14,7 @@ from kafila.catalog.karmada.agent_roles import agent_roles
 from kafila.core.agents import GROUP, PREFIX
 from kafila.core.values import Object
 from kafila.members.client import MemberClient
-from kafila.members.transport import ASGITransport
+from kafila.members.transport import TLS, ASGITransport
 from kafila.registry import SYSTEM_ADMIN, User
 from kafila.settings.federation import FederationOptions
 from kafila.simulation import SimulatedCluster
@@ -44,7 +44,7 @@ async def edge() -> AsyncIterator[Lab]:
     agent = Session(
         MemberClient("plane", transport=ASGITransport(plane, {"user": AGENT})),
         MemberClient("edge", transport=ASGITransport(member.app, {"user": SYSTEM_ADMIN})),
-        b"",
+        TLS(),
         AgentOptions("edge", "https://edge.internal", report_secrets=False, lease_duration=4.0),
         FederationOptions(cluster_status_frequency=0.1),
         lambda *pair: "",

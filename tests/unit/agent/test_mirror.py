@@ -14,7 +14,7 @@ from kafila.agent.session import AgentOptions, Session
 from kafila.catalog.catalog import load_catalog
 from kafila.core.values import Object
 from kafila.members.client import MemberClient
-from kafila.members.transport import ASGITransport
+from kafila.members.transport import TLS, ASGITransport
 from kafila.settings.federation import FederationOptions
 from kafila.watch import Event
 
@@ -105,7 +105,7 @@ async def test_a_session_that_is_ended_before_it_has_begun_leaves_nothing_runnin
     monkeypatch.setattr(mirror, "PATIENCE", 0.1)
     client = MemberClient("plane", transport=ASGITransport(plane))
     options = AgentOptions("edge", "https://edge")
-    session = Session(client, client, b"", options, FederationOptions(), lambda *pair: "")
+    session = Session(client, client, TLS(), options, FederationOptions(), lambda *pair: "")
     running = asyncio.create_task(session.run())
     async with asyncio.timeout(30):
         while not written():

@@ -19,8 +19,9 @@ from kafila.agent.session import AgentOptions, Renewed, Session
 from kafila.core.errors import StatusError
 from kafila.core.values import Object
 from kafila.members.client import MemberClient
-from kafila.members.transport import Unreachable
+from kafila.members.transport import TLS, Unreachable
 from kafila.settings.federation import FederationOptions
+from tests.unit.members.test_agent_authority import signer
 
 
 def due_certificate() -> bytes:
@@ -60,7 +61,7 @@ async def renewed(member: Member, certificate: bytes, monkeypatch: pytest.Monkey
     monkeypatch.setattr(session, "certificate_for", certificate_for)
     options = AgentOptions("edge", "https://edge", rotation_interval=0.01, secret=("karmada-system", "kubeconfig"))
     plane, client = cast(MemberClient, None), cast(MemberClient, member)
-    made = Session(plane, client, certificate, options, FederationOptions(), lambda *pair: "new")
+    made = Session(plane, client, TLS(b"", certificate), options, FederationOptions(), lambda *pair: "new")
     with pytest.raises(Renewed):
         await asyncio.wait_for(made._keep_certificate(), 10)
     return asked
@@ -82,6 +83,32 @@ async def test_a_new_certificate_is_used_also_where_the_secret_may_not_be_writte
     certificate = due_certificate()
     member = Member(certificate, StatusError(403, "Forbidden", "not yours"))
     assert await renewed(member, certificate, monkeypatch) == 1
+
+
+async def test_another_certificate_and_ca_when_the_control_plane_exchanges_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Long before the certificate ends: both are believed for a while only."""
+    old, new = signer("kafila-ca"), signer("kafila-ca@2")
+    said, kept = [old.pem, old.pem, new.pem + old.pem], []
+
+    async def told() -> bytes:
+        return said.pop(0)
+
+    async def certificate_for(*arguments: Any) -> tuple[bytes, bytes]:
+        return b"certificate", b"key"
+
+    def store(*given: bytes) -> str:
+        kept.append(given)
+        return "new"
+
+    monkeypatch.setattr(session, "certificate_for", certificate_for)
+    nobody, options = cast(MemberClient, None), AgentOptions("edge", "https://edge", rotation_interval=0.01)
+    tls = TLS(old.pem, old.signed())
+    made = Session(nobody, nobody, tls, options, FederationOptions(), store, told=told)
+    with pytest.raises(Renewed):
+        await asyncio.wait_for(made._keep_certificate(), 10)
+    assert (kept, said) == ([(b"certificate", b"key", new.pem + old.pem)], [])
 
 
 class Plane:
@@ -138,7 +165,7 @@ async def register(plane: Plane, monkeypatch: pytest.MonkeyPatch, **options: Any
     monkeypatch.setattr(session, "obtain_credentials", obtain)
     clients = cast(MemberClient, plane), cast(MemberClient, KubeSystem())
     made = AgentOptions("edge", "https://edge", **options)
-    await Session(*clients, b"", made, FederationOptions(), lambda *pair: "")._register()
+    await Session(*clients, TLS(), made, FederationOptions(), lambda *pair: "")._register()
 
 
 async def test_secrets_get_their_owner_though_registering_was_cut_short(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ from kafila.agent import session
 from kafila.agent.session import AgentOptions, Renewed, Session
 from kafila.identity.certificates import CERTIFICATE_LIFETIME, issue, new_authority
 from kafila.members.kubeconfig import KubeconfigError
+from kafila.members.transport import TLS
 
 LOST = "token file /run/token: No such file or directory"
 
@@ -37,7 +38,9 @@ class Plane:
 
 
 def of(plane: Any, certificate: bytes = b"", **options: Any) -> Any:
-    return Session(plane, plane, certificate, AgentOptions("edge", "", **options), session.FederationOptions(), print)
+    return Session(
+        plane, plane, TLS(b"", certificate), AgentOptions("edge", "", **options), session.FederationOptions(), print
+    )
 
 
 async def test_a_lease_is_renewed_when_there_are_credentials_again() -> None:
@@ -57,7 +60,7 @@ async def test_a_certificate_is_renewed_when_the_kubeconfig_is_there_again(monke
         if len(tried) < 3:
             raise KubeconfigError("kubeconfig /etc/kubeconfig does not exist")
 
-    monkeypatch.setattr(Session, "_renew_certificate", lambda self, lifetime: renew(lifetime))
+    monkeypatch.setattr(Session, "_renew_certificate", lambda self, lifetime, authority: renew(lifetime))
     with pytest.raises(Renewed):
         async with asyncio.timeout(5):
             await made._keep_certificate()
