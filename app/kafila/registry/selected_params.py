@@ -119,14 +119,15 @@ class SelectedParams:
         return all(objects.get(path) is entry for path, entry in choice.found.items())
 
     def _on_event(self, resource: str, event: Event) -> None:
+        path = path_of(event.key.namespace, event.key.name)
         for where in list(self._near.get((resource, event.key.namespace), ())):
             choice = self._choices[where]
             if event.new is not None and choice.selects(event.new):
                 choice.keep(event.new)
-            elif choice.too_many and choice.selects(event.old):
+            elif choice.too_many and (path in choice.found or choice.selects(event.old)):
                 self._drop(where)  # there may be few enough now
             else:
-                choice.found.pop(path_of(event.key.namespace, event.key.name), None)
+                choice.found.pop(path, None)
 
     def _drop(self, where: _Where) -> None:
         del self._choices[where]

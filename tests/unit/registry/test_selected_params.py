@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kafila.core import selectors
@@ -64,7 +64,12 @@ CHANGE = st.tuples(
 )
 
 
+# of too many, one that could not be read, and so is nobody's old one, is not selected any more
+SPOILED = [("put", name, {}, False) for name in "abcd"] + [("put", "e", {}, True), ("spoil", "a", {}, False)]
+
+
 @given(st.lists(CHANGE, max_size=40))
+@example([*SPOILED, ("put", "a", {"chosen": "yes"}, True)])
 def test_changes_are_followed(changes: list[tuple[str, str, dict[str, str], bool]]) -> None:
     async def follow() -> None:
         objects = Objects()
