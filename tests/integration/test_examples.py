@@ -405,7 +405,7 @@ async def test_sql(lab: Lab) -> None:
         answers = [await ask(question) for question in questions]
         assert ("nginx:1.27", "member1", 1) in answers[0]
         assert [name for name, *_ in answers[4]] == ["member3", "member2", "member1"]
-        assert ("shop", "Deployment", 2) in answers[9]
+        assert ("shop", "Deployment", 2) in answers[10]
     arguments = ("--data-dir", str(lab.folder), "-o", "json")
     asked = "SELECT kind, name, awaits, reason FROM pending WHERE name = 'nowhere'"
     assert json.loads(await lab.kubectl("kafila", "sql", asked, *arguments)) == [

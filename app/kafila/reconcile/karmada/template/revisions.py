@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Iterable, Iterator
 from typing import Final, final
 
+import structlog
+
 from kafila.catalog.kind import Kind
 from kafila.core.errors import StatusError
 from kafila.core.resources import split_api_version
@@ -24,6 +26,7 @@ from kafila.watch import Entry
 from .steps.facts import StoredRevision
 
 REVISIONS: Final = (f"templaterevisions.{GROUP}", f"clustertemplaterevisions.{GROUP}")
+log = structlog.get_logger(__name__)
 
 
 @final
@@ -81,8 +84,9 @@ class Revisions:
         try:
             await self._registry.delete(kind, entry.key.namespace, entry.key.name, options)
         except StatusError as error:
+            # whatever keeps this one here (a webhook, a database that is away), no template waits for it: the next start looks again
             if not error.is_not_found and not error.is_conflict:
-                raise
+                log.warning("a revision that nobody names is still there", revision=str(entry.key), error=str(error))
 
     def _kind_of(self, obj: AnyObject) -> Kind:
         return self._own if namespace(obj) else self._cluster_wide
