@@ -176,6 +176,7 @@ EVENT_INTERPRET_HEALTH: Final = "InterpretHealthSucceed"
 EVENT_INTERPRET_HEALTH_FAILED: Final = "InterpretHealthFailed"
 EVENT_SYNC_FAILED: Final = "SyncFailed"
 EVENT_COPY_LEFT_BEHIND: Final = "CopyLeftBehind"  # ours
+EVENT_COPY_UNDONE: Final = "CopyUndone"  # ours
 EVENT_SYNC: Final = "SyncSucceed"
 EVENT_WORK_DISPATCHING: Final = "WorkDispatching"
 EVENT_CLEANUP_WORK_FAILED: Final = "CleanupWorkFailed"

@@ -42,7 +42,12 @@ _SOURCES: Final[dict[str, tuple[str, ...]]] = {
     "default-scheduler": (constants.EVENT_SCHEDULE, constants.EVENT_SCHEDULE_FAILED),
     "karmada-descheduler": (constants.EVENT_DESCHEDULE, constants.EVENT_DESCHEDULE_FAILED),
     "override-manager": (constants.EVENT_APPLY_OVERRIDE, constants.EVENT_APPLY_OVERRIDE_FAILED),
-    "execution-controller": (constants.EVENT_SYNC, constants.EVENT_SYNC_FAILED, constants.EVENT_WORK_DISPATCHING),
+    "execution-controller": (
+        constants.EVENT_SYNC,
+        constants.EVENT_SYNC_FAILED,
+        constants.EVENT_WORK_DISPATCHING,
+        constants.EVENT_COPY_UNDONE,
+    ),
     "work-status-controller": (
         constants.EVENT_REFLECT_STATUS,
         constants.EVENT_REFLECT_STATUS_FAILED,

@@ -46,6 +46,11 @@ SLICES_DISPATCHED = Counter(
 SLICES_IMPORTED = Counter(
     "kafila_service_slices_imported_total", "Writes of EndpointSlices that members export.", ["member_cluster"]
 )
+COPIES_UNDONE = Counter(
+    "kafila_copies_undone_total",
+    "Copies that a member has changed once more after they were put right again and again.",
+    ["member_cluster"],
+)
 ATTEMPTS = Counter("karmada_scheduler_schedule_attempts_total", "Schedules of bindings.", ["result", "schedule_type"])
 SCHEDULING = Histogram(
     "karmada_scheduler_e2e_scheduling_duration_seconds",
@@ -55,7 +60,7 @@ SCHEDULING = Histogram(
 )
 INCOMING = Counter("karmada_scheduler_queue_incoming_bindings_total", "Bindings that came to be scheduled.", ["event"])
 
-_OF_MEMBERS: Final = (SLICES_DISPATCHED, SLICES_IMPORTED)
+_OF_MEMBERS: Final = (SLICES_DISPATCHED, SLICES_IMPORTED, COPIES_UNDONE)
 
 
 def forget_member(cluster: str) -> None:

@@ -24,7 +24,7 @@ from kafila.placement.interpreter import InterpretError
 from kafila.placement.types import Work
 from kafila.placement.work.member_object import NotManaged
 from kafila.reconcile.karmada.kinds import WORKS
-from kafila.reconcile.karmada.measures import WORK_SYNC, timed
+from kafila.reconcile.karmada.measures import COPIES_UNDONE, WORK_SYNC, timed
 from kafila.reconcile.queue import Requeue, WorkQueue
 from kafila.telemetry.tasks import cancelled
 from kafila.watch import Entry, needles
@@ -32,6 +32,7 @@ from kafila.watch import Entry, needles
 from . import reflect_status
 from .object_watcher import MemberEvent, NotServed, Observed
 from .reflect_status import StatusReflection
+from .repairs import Repairs, Version, undone
 from .unreachable import UnreachableKeys
 from .work_status import Outcome, manifests_of, work_of
 
@@ -106,6 +107,7 @@ class ExecutionController:
         self._outcomes: dict[Key, Outcome] = {}
         self._lost: set[Key] = set()  # Works whose object left the member
         self._recreated: dict[Key, Object] = {}  # objects in the member that were deleted, and are back
+        self._repairs = Repairs()
         self._ready = works.is_ready()
         self._member = member(self.observe)
         self._status = StatusReflection(works, self._member, self._outcomes)
@@ -171,6 +173,7 @@ class ExecutionController:
             if entry is None:
                 self._outcomes.pop(key, None)
                 self._lost.discard(key)
+                self._repairs.forget(key)
                 self._status.forget(key)
                 await self._remove_again(key)
                 return
@@ -180,6 +183,7 @@ class ExecutionController:
             elif work["spec"].get("suspendDispatching") or not self._works.is_ready():
                 self._status.queue.add(key)  # a member that becomes ready gets all its Works
             else:
+                self._hold_repair(key, work)
                 with timed(WORK_SYNC):
                     await self._apply(key, work, len(entry.body))
         except Unreachable as error:
@@ -197,9 +201,11 @@ class ExecutionController:
         lost = key in self._lost or (before is not None and before.recreated)
         recreated = before is not None and before.generation == generation and lost
         self._lost.discard(key)
+        wrote = False
         for manifest in manifests:
             try:
                 if await self._member.apply(manifest, size, patient=lambda: self.queue.is_low_priority(key)):
+                    wrote = True
                     self._event_on_template(manifest, self._applied_event(manifest), recreated)
             except UnusableAnswer as error:
                 failures.append(str(error))
@@ -213,6 +219,8 @@ class ExecutionController:
                     raise Requeue(NAMESPACE_DELAY) from None
                 failures.append(str(error))
                 self._event_on_template(manifest, self._failed_event(manifest, error), recreated)
+        if wrote and before is not None and before.generation == generation:
+            self._repairs.repaired(key, _version(work), time.monotonic())
         uid = work["metadata"].get("uid", "")
         outcome = Outcome(generation, len(manifests), tuple(failures), recreated, uid, began)
         self._outcomes[key] = outcome
@@ -225,6 +233,17 @@ class ExecutionController:
             self.unreachable.release()
         if failures:
             raise StatusError(500, "", aggregate_text(failures))
+
+    def _hold_repair(self, key: Key, work: Work) -> None:
+        """Raises Requeue where a copy was put right so often that the next time has to wait."""
+        pause = self._repairs.wait(key, _version(work), time.monotonic())
+        if not pause:
+            return
+        if self._repairs.is_told(key):
+            for manifest in manifests_of(work):
+                if fields := undone(manifest, self._member.observed(manifest)):
+                    self._tell_undone(work, manifest, fields)
+        raise Requeue(pause)
 
     def _namespace_comes(self, error: Exception) -> bool:
         """A new namespace and what is in it are on their way at the same time: that is no failure."""
@@ -322,6 +341,16 @@ class ExecutionController:
         text = f"Failed to create or update resource({name}) in member cluster({self._cluster}): {error}"
         return "Warning", constants.EVENT_SYNC_FAILED, text
 
+    def _tell_undone(self, work: Work, manifest: Object, fields: str) -> None:
+        COPIES_UNDONE.labels(self._cluster).inc()
+        message = (
+            f"Somebody in cluster({self._cluster}) undoes again and again what is applied there ({fields}): it is put right "
+            "later and later, once a minute in the end"
+        )
+        event = "Warning", constants.EVENT_COPY_UNDONE, message
+        self._works.event(work, *event)
+        self._event_on_template(manifest, event, recreated=False)
+
     def _event_on_template(self, manifest: Object, event: tuple[str, str, str], recreated: bool) -> None:
         metadata = manifest["metadata"]
         uid = (metadata.get("annotations") or {}).get(constants.TEMPLATE_UID)
@@ -332,3 +361,7 @@ class ExecutionController:
                 "metadata": {"name": metadata["name"], "namespace": metadata.get("namespace", ""), "uid": uid},
             }
             self._works.event(template, *event, RECREATES if recreated else "")
+
+
+def _version(work: Work) -> Version:
+    return work["metadata"].get("uid", ""), work["metadata"].get("generation", 0)
