@@ -126,7 +126,8 @@ class ObjectsApp:
         started = time.perf_counter()
         switch = state.get("switch")
         request.switchable, request.certified = switch is not None, "peer" in state
-        sender = Sender(send, state.get("answer"), headers.get(b"audit-id", b"")[:MOST_AUDIT_ID], switch)
+        audit_id = headers.get(b"audit-id", b"")[:MOST_AUDIT_ID]
+        sender = Sender(send, state.get("answer"), audit_id, switch, state.get("break_off"))
         received = time.time() if self.auditor is not None else 0.0
         changes: Changes | None = None
         if self.journal is not None and scope["method"] not in READS:

@@ -66,6 +66,9 @@ class Relay:
                 await asyncio.wait((exchange,))
             if not exchange.done():
                 raise Disconnected
+            if exchange.cancelled() and send.status not in (0, SWITCHED):
+                send.break_off()
+                return
             if exchange.cancelled():  # without Retry-After: the member may have done what was asked
                 raise errors.service_unavailable("the server is shutting down", None)
             exchange.result()
@@ -110,9 +113,10 @@ class Relay:
             _turn(answer, connections.upstream.endpoint, root)
             await _relay(answer, request, send)
         except Unreachable as error:
-            # The answer has begun. It must not look complete: the server closes the connection of what did not end.
+            # The answer has begun
             path = target.partition("?")[0]
             log.warning("a server behind this one broke off its answer", path=path, below=root, error=str(error))
+            send.break_off()
         finally:
             await answer.close()
 

@@ -24,6 +24,7 @@ Headers = list[tuple[bytes, bytes]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 Answer = Callable[[Send, int, Headers, bytes], bool]  # a server's short way: status, headers and body at once
 Switch = Callable[[Send, Headers], ClientSide | None]  # the same for one that ends HTTP on its connection
+BreakOff = Callable[[Send], None]  # its way to end an answer that has begun and cannot be completed
 GZIP_MINIMUM = 128 * 1024  # bytes, as kube-apiserver
 CHUNK = 1 << 18
 PRETTY = 1 << 20  # bytes; nobody reads through more, and it is written on one line
@@ -94,10 +95,15 @@ def to_yaml(document: bytes) -> bytes:
 class Sender:
     """ASGI's ``send`` of one request: names the request in the answer and remembers the status that was sent."""
 
-    __slots__ = ("_answer", "_send", "_switch", "audit_id", "flow", "record", "size", "status")
+    __slots__ = ("_answer", "_break_off", "_send", "_switch", "audit_id", "flow", "record", "size", "status")
 
     def __init__(
-        self, send: Send, answer: Answer | None = None, audit_id: bytes | None = None, switch: Switch | None = None
+        self,
+        send: Send,
+        answer: Answer | None = None,
+        audit_id: bytes | None = None,
+        switch: Switch | None = None,
+        break_off: BreakOff | None = None,
     ) -> None:
         self.status = 0  # nothing was sent so far
         self.size = 0  # bytes of the body that were sent
@@ -106,6 +112,7 @@ class Sender:
         self._send = send
         self._answer = answer
         self._switch = switch
+        self._break_off = break_off
         self.audit_id = audit_id  # empty: one is made
 
     async def __call__(self, message: dict[str, Any]) -> None:
@@ -130,6 +137,11 @@ class Sender:
         Raises StatusError 500."""
         named = self._begin(101, headers)
         return self._switch(self._send, [*headers, *named]) if self._switch is not None else None
+
+    def break_off(self) -> None:
+        """The answer that has begun ends unfinished, and does not look complete. Other servers see so by themselves."""
+        if self._break_off is not None:
+            self._break_off(self._send)
 
     def _begin(self, status: int, headers: Headers) -> Iterable[tuple[bytes, bytes]]:
         """The one place that all headers of answers pass, whoever made them."""

@@ -70,7 +70,7 @@ class ObjectsProtocol(HttpToolsProtocol):
         tls = transport.get_extra_info("ssl_object")
         peer = peer_of(tls) if tls else None
         self.app_state = {**self.app_state, "push": self._push, "answer": self._answer, "lost": self._when_lost}
-        self.app_state["classified"] = self._classified
+        self.app_state |= {"classified": self._classified, "break_off": self._break_off}
         if peer is not None:
             self.app_state["peer"] = peer
         super().connection_made(transport)
@@ -335,6 +335,11 @@ class ObjectsProtocol(HttpToolsProtocol):
         self._upgrading = False
         self.flow.resume_reading()
         return ClientSide(self, self.transport, bytes(self._kept))
+
+    def _break_off(self, send: Any) -> None:
+        """Ends an answer that cannot be completed by closing the connection: it must not look complete."""
+        send.__self__.disconnected = True  # uvicorn calls an unfinished answer of a connected client a fault of ours
+        self.transport.close()
 
     def _push(self, chunk: bytes) -> bool:
         """Writes a finished chunk of an answer that has begun, without ASGI's detours; False when the client does not keep up."""

@@ -54,6 +54,7 @@ class Stream:
         self.headers: dict[str, str] = {}
         self.buffer = b""
         self.ended = False
+        self.broken_off = False
         self._sent: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self._gone = asyncio.Event()
         self.window = asyncio.Event()  # cleared: the client does not read
@@ -66,7 +67,7 @@ class Stream:
             "raw_path": path.encode(),
             "query_string": query.encode(),
             "headers": raw,
-            "state": {"user": user, "push": self._push} if pushed else {"user": user},
+            "state": {"user": user, "break_off": self._break_off} | ({"push": self._push} if pushed else {}),
         }
         self.task = asyncio.create_task(app(scope, self._receive, self._send))
 
@@ -86,6 +87,9 @@ class Stream:
         self._sent.put_nowait({"type": "http.response.body", "body": rest[:-2], "more_body": True})
         self.pushes += 1
         return True
+
+    def _break_off(self, send: Any) -> None:
+        self.broken_off = True
 
     async def _more(self) -> None:
         message = await asyncio.wait_for(self._sent.get(), PATIENCE)

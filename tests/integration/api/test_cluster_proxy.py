@@ -295,7 +295,7 @@ async def test_a_broken_answer_does_not_look_complete(joined: Any, member: Membe
     await asyncio.wait_for(stream.task, PATIENCE)
     while not stream._sent.empty():
         await stream._more()
-    assert (stream.buffer, stream.ended) == (b"half", False)
+    assert (stream.buffer, stream.ended, stream.broken_off) == (b"half", False, True)
 
 
 # -- what is wrong -----------------------------------------------------------------------------------------------------
