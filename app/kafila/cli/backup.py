@@ -32,6 +32,8 @@ def backup(
 
     It may run beside kafila serve.
     """
+    if file.is_dir():
+        raise CommandError(f"{file} is a folder: name a file in it")
     found = _done(_back_up(_settings(database_url, data_dir), file.absolute()))
     size = file.stat().st_size
     print(f"{file}: {found.objects} objects at revision {found.revision}, schema {found.schema}, {size / 1e6:.1f} MB")

@@ -193,6 +193,7 @@ def test_the_commands(postgres_dsn: str, server_folder: Path, tmp_path: Path) ->
             tmp_path / "no/where",
             f"--database-url={postgres_dsn}",
         ): f"{tmp_path}/no: No such file or directory",
+        ("backup", tmp_path, f"--database-url={postgres_dsn}"): f"{tmp_path} is a folder: name a file in it",
         ("backup", file, f"--data-dir={tmp_path}/no"): "there is no database",
     }
     for arguments, said in refused.items():
