@@ -56,7 +56,9 @@ def rotate_service_account_key(
     request = {
         "action": _action(finish, rollback),
         "overlap": _seconds(overlap, "--overlap", limits.OVERLAP, limits.LONGEST_OVERLAP),
-        "published": _seconds(publish, "--publish", limits.PUBLISHED, limits.LONGEST_PUBLISHED),
+        "published": _seconds(
+            publish, "--publish", limits.PUBLISHED, limits.LONGEST_PUBLISHED, limits.SHORTEST_PUBLISHED
+        ),
     }
     _rotate("rotate-service-account-key", request, data_dir)
 
@@ -65,11 +67,15 @@ def _action(finish: bool, rollback: bool) -> str:
     return "finish" if finish else "rollback" if rollback else "rotate"
 
 
-def _seconds(text: str, flag: str, otherwise: timedelta, longest: timedelta) -> float:
+def _seconds(
+    text: str, flag: str, otherwise: timedelta, longest: timedelta, shortest: timedelta = timedelta(0)
+) -> float:
     """Raises UsageError."""
     if not text:
         return otherwise.total_seconds()
     seconds = duration(text, flag)
+    if seconds < shortest.total_seconds():
+        raise UsageError(f"{flag} {text} must be at least {shortest.seconds}s")
     if seconds > longest.total_seconds():
         raise UsageError(f"{flag} {text} must be at most {longest.days * 24}h")
     return seconds

@@ -87,7 +87,8 @@ class TokenKeyRotation:
             raise Refused(f"tokens are signed by the key in {self._instead}: exchange that file")
         overlap = _duration(request.get("overlap"), "overlap", token_keys.LONGEST_OVERLAP)
         published = _duration(request.get("published"), "time before it signs", token_keys.LONGEST_PUBLISHED)
-        published = max(published, token_keys.SHORTEST_PUBLISHED)
+        if published < token_keys.SHORTEST_PUBLISHED:
+            raise Refused(f"the time before it signs must be at least {token_keys.SHORTEST_PUBLISHED.seconds} s")
         return token_keys.rotated(before, now, published, overlap, identifier)
 
     def due(self, before: TokenKeys, now: datetime) -> TokenKeys | None:
