@@ -255,6 +255,8 @@ def test_a_cluster_follows_when_the_ca_is_exchanged(plane: Federation, member1: 
         secret = json.loads(member1.kubectl(*SECRET))
         credentials.write_bytes(base64.b64decode(secret["data"]["karmada-kubeconfig"]))
         rotate("--finish")
+        only_the_authority = "; its credentials are kept, and the control plane's CA in them is the one of now."
+        plane.eventually("the CA before goes", lambda: only_the_authority in run(*program, *command[1:], *access))
         process.start()
         plane.eventually("it follows", lambda: believed() == 1)
         rotate()

@@ -59,8 +59,11 @@ def followed(own: bytes, told: bytes) -> bytes:
 
 def is_current(tls: TLS, told: bytes) -> bool:
     """Whether who has this will be believed, and believe the control plane, after a rotation too."""
-    if _certificates(followed(tls.authority, told)) != _certificates(tls.authority):
-        return False
+    return _certificates(followed(tls.authority, told)) == _certificates(tls.authority) and is_believed(tls, told)
+
+
+def is_believed(tls: TLS, told: bytes) -> bool:
+    """Whether the control plane will believe it after a rotation too."""
     issuer = x509.load_pem_x509_certificate(tls.certificate).issuer
     return all(previous.subject != issuer for previous in _certificates(told)[1:])
 

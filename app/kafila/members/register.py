@@ -33,7 +33,7 @@ from kafila.machinery.yamlout import dump_text
 from kafila.placement import constants
 
 from .accounts import JoinError, Print
-from .agent_authority import authority_in, is_current
+from .agent_authority import authority_in, is_believed, is_current
 from .agent_deployment import AGENT_SECRET, Registering, ensure_agent
 from .client import MemberClient, resource_path
 from .join import CLUSTERS, name_problems
@@ -79,9 +79,12 @@ async def register(member: MemberClient, wanted: Registering, report: Print = pr
     with _naming(wanted):
         if config is None:
             config, said = await _new_credentials(wanted, authority), ""
-        elif not is_current(agent_tls(config), authority):
-            config = await _renewed_credentials(wanted, agent_tls(config)._replace(authority=authority))
+        elif not is_believed(tls := agent_tls(config)._replace(authority=authority), authority):
+            config = await _renewed_credentials(wanted, tls)
             said = "; its credentials are exchanged, as the control plane's CA was"
+        elif not is_current(agent_tls(config), authority):
+            config = _document(wanted, tls)
+            said = "; its credentials are kept, and the control plane's CA in them is the one of now"
     await ensure_agent(member, wanted, dump_text(config))
     report(
         f"cluster({wanted.name}) is registered{said}. Its agent reports within a minute: kubectl get cluster {wanted.name}"
@@ -192,7 +195,7 @@ async def _renewed_credentials(wanted: Registering, tls: TLS) -> Object:
         )
     finally:
         await client.close()
-    return document(wanted.name, f"https://{wanted.endpoint}", tls.authority, tls=TLS(tls.authority, *pair))
+    return _document(wanted, TLS(tls.authority, *pair))
 
 
 async def _new_credentials(wanted: Registering, authority: bytes) -> Object:
@@ -203,7 +206,11 @@ async def _new_credentials(wanted: Registering, authority: bytes) -> Object:
         pair = await certificate_for(bootstrap, request, PREFIX + wanted.name, wanted.lifetime, wanted.timeout)
     finally:
         await bootstrap.close()
-    return document(wanted.name, f"https://{wanted.endpoint}", authority, tls=TLS(authority, *pair))
+    return _document(wanted, TLS(authority, *pair))
+
+
+def _document(wanted: Registering, tls: TLS) -> Object:
+    return document(wanted.name, f"https://{wanted.endpoint}", tls.authority, tls=tls)
 
 
 async def _make_roles(bootstrap: MemberClient, wanted: Registering, authority: bytes) -> None:

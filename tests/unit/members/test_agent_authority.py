@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
-from kafila.members.agent_authority import authority_in, followed, is_current
+from kafila.members.agent_authority import authority_in, followed, is_believed, is_current
 from kafila.members.transport import TLS
 
 
@@ -75,6 +75,15 @@ def test_what_is_believed(own: bytes, told: bytes, then: bytes) -> None:
 )
 def test_whether_credentials_last(authority: Signer, signs: Signer, told: bytes, current: bool) -> None:
     assert is_current(TLS(authority.pem, signs.signed()), told) is current
+
+
+@pytest.mark.parametrize(
+    ("signs", "told", "believed"),
+    [(OLD, OLD.pem, True), (OLD, NEW.pem + OLD.pem, False), (NEW, NEW.pem, True), (NEW, OLD.pem + NEW.pem, False)],
+)
+def test_whether_a_certificate_lasts_whatever_it_comes_with(signs: Signer, told: bytes, believed: bool) -> None:
+    assert is_believed(TLS(OTHER.pem, signs.signed()), told) is believed
+    assert is_believed(TLS(NEW.pem + OLD.pem, signs.signed()), told) is believed
 
 
 def test_what_cluster_info_says() -> None:
