@@ -9,6 +9,7 @@ from prometheus_client import REGISTRY
 
 from kafila.registry import Options
 from kafila.watch import Event
+from kafila.workers.controllers import Controllers
 
 from .conftest import Lab
 
@@ -79,3 +80,17 @@ async def test_a_change_of_the_template_does_not_wait(two: Lab) -> None:
     await two.change("ConfigMap", "settings", lambda obj: obj["data"].update(added="1") or obj)
     await two.until(lambda: "added" in two.in_member("m1", "ConfigMap", "settings")["data"])
     undoing.active = False
+
+
+async def test_a_member_that_is_a_control_plane_itself_takes_claims_off(two: Lab) -> None:
+    """As Karmada's detector does: it does not know the policy that has claimed the copy."""
+    member = two.members["m1"]
+    inner = Controllers(member.registry, member._definitions, two.settings, lambda cluster: None)
+    await inner.start()
+    try:
+        await two.create(two.config(tier="ours"))
+        await two.create(two.policy("policy", "m1", select=SELECT))
+        await two.until(lambda: _told(two, "ConfigMap", "settings"))
+    finally:
+        await inner.stop()
+    assert "(metadata.labels.propagationpolicy.karmada.io/permanent-id, " in _told(two, "ConfigMap", "settings")[0][2]
