@@ -32,14 +32,17 @@ def out_of_memory(error: BaseException | None) -> bool:
     while error is not None and id(error) not in seen:
         if isinstance(error, MemoryError):
             return True
+        if isinstance(error, BaseExceptionGroup) and any(map(out_of_memory, error.exceptions)):
+            return True
         seen.add(id(error))
         error = error.__cause__ or error.__context__
     return False
 
 
 def guard(loop: asyncio.AbstractEventLoop) -> None:
-    """For this loop, and for threads and destructors of the process."""
+    """For this loop, for threads and destructors of the process, and for what the program as a whole fails with."""
     loop.set_exception_handler(_unhandled)
+    sys.excepthook = _failed
     threading.excepthook = _in_thread
     sys.unraisablehook = _unraisable
 
@@ -51,6 +54,10 @@ def _unhandled(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None
     if "handle" in context or out_of_memory(error):
         end(context["message"], error)
     log.error(context["message"], exc_info=error)
+
+
+def _failed(kind: type[BaseException], error: BaseException, traceback: Any) -> None:
+    end("the program failed", error)
 
 
 def _in_thread(args: threading.ExceptHookArgs) -> None:

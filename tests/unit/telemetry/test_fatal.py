@@ -48,6 +48,10 @@ WRAPPED = (
         (WRAPPED + "\n    log.error('failed', exc_info=error)", True),
         ("log.error('failed', exc_info=ValueError('x'))", False),
         ("try:\n        fail(MemoryError())\n    except MemoryError:\n        log.exception('failed')", True),
+        ("fail(ValueError('x'))", True),
+        ("fail(ExceptionGroup('several', [OSError('x'), ValueError('x')]))", True),
+        ("fail(ExceptionGroup('several', [OSError('x'), MemoryError()]))", True),
+        ("log.error('failed', exc_info=ExceptionGroup('several', [OSError('x'), MemoryError()]))", True),
         (
             "loop.call_exception_handler({'message': 'a connection', 'exception': ValueError('x'), 'transport': 1})",
             False,
