@@ -49,8 +49,8 @@ def parse_target(path: str) -> Target | None:
 @remembered(1024)
 def _collection(path: str) -> Target | None:
     """The target of ``…/namespaces/NAMESPACE/PLURAL``, below which a single segment is a name; else None."""
-    if path.endswith("/"):
-        return None  # what follows stands behind an empty segment
+    if path.endswith("/") or "//" in path:
+        return None  # what follows may stand behind an empty segment
     target = _parsed(path)
     return target if target is not None and target.namespace and not target.name and not target.watch else None
 

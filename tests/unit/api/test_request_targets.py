@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kafila.api.request import Request, Target, _parsed, parse_query, parse_target
@@ -50,6 +50,8 @@ def test_every_path_has_an_answer(parts: list[str]) -> None:
 
 
 @given(st.lists(st.sampled_from(["", "api", "apis", "v1", "watch", "namespaces", "status", "x", "proxy"]), max_size=9))
+@example(["api", "v1", "namespaces", "x", "", "", "x", "x"])
+@example(["api", "v1", "namespaces", "x", "", "", "", "x", "x"])
 def test_a_path_below_a_known_collection_is_read_as_any_other(parts: list[str]) -> None:
     path = "/" + "/".join(parts)
     assert parse_target(path) == _parsed.__wrapped__(path)  # type: ignore[attr-defined]
