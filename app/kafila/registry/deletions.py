@@ -164,10 +164,13 @@ class Deletions:
         """Placed objects that go, or went a short while ago, with holders that nobody has approved of."""
         found, now = _recent(self._gone_with_holders), time.time()
         for resource in (NAMESPACES, DEFINITIONS):
-            for holder in list(self._cache.resource(resource).entries()):
+            for index, holder in enumerate(list(self._cache.resource(resource).entries())):
+                if index % AT_ONCE == AT_ONCE - 1:
+                    await asyncio.sleep(0)
                 asked = holder.meta.deletionTimestamp if holder.mentions(_DELETED) else None
                 if asked and now - parse_rfc3339(asked) < WINDOW and not _is_approved(holder):
                     found += await self._placed(self._held_by(holder), True)
+                    await asyncio.sleep(0)  # each is looked for in all resources, also where it holds nothing
         return found
 
     async def _placed(self, entries: Iterable[Entry], ending: bool = False) -> int:

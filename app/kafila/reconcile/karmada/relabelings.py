@@ -41,9 +41,7 @@ class RelabelGuard:
         self._clusters = clusters
         self._limits = limits
         self._counted: dict[str, _Counted] = {}  # by the name of the cluster
-        self._decided: dict[
-            str, str
-        ] = {}  # by the name of the cluster, the edition; what is held has been said on the Cluster by then
+        self._decided: dict[str, str] = {}  # the same: editions; what is held has been said on the Cluster by then
         self._held: set[str] = set()  # clusters that something stays in
         self._counting = asyncio.Lock()
 
