@@ -90,6 +90,19 @@ def test_a_pod_asks_for_its_limits_and_its_ports_on_the_host():
     ]
 
 
+@pytest.mark.parametrize(
+    ("status", "wanted"),
+    [
+        ({"podIP": "1.1.1.1"}, {"podIP": "1.1.1.1", "podIPs": [{"ip": "1.1.1.1"}]}),
+        ({"podIPs": [{"ip": "1.1.1.1"}]}, {"podIP": "1.1.1.1", "podIPs": [{"ip": "1.1.1.1"}]}),
+        ({"podIP": "1.1.1.1", "podIPs": [{"ip": "1.1.1.2"}]}, {"podIP": "1.1.1.1", "podIPs": [{"ip": "1.1.1.1"}]}),
+        ({"podIPs": [{}]}, {"podIPs": [{}]}),  # Go leaves out what is empty
+    ],
+)
+def test_addresses_of_a_pod(status: dict[str, Any], wanted: dict[str, Any]) -> None:
+    assert defaulted("/v1/Pod", spec={"containers": []}, status=status)["status"] == wanted
+
+
 def test_services():
     service = defaulted("/v1/Service", spec={"ports": [{"port": 80}]})["spec"]
     assert service == {

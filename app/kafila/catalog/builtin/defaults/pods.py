@@ -245,8 +245,8 @@ def _link_addresses(status: Object) -> None:
     one, many = status.get("podIP"), status.get("podIPs")
     if one and (not many or many[0].get("ip") != one):
         status["podIPs"] = [{"ip": one}]
-    elif many:
-        status["podIP"] = many[0].get("ip") or ""
+    elif many and (first := many[0].get("ip")):
+        status["podIP"] = first
 
 
 def _requests_from_limits(container: Object) -> None:
