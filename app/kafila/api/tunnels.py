@@ -32,6 +32,7 @@ from kafila.registry import Options, Registry, User
 from kafila.registry.codec import decode_entry
 from kafila.registry.context import DeleteOptions
 from kafila.store.interface import StoreUnavailable
+from kafila.telemetry.members import forget, of_member
 from kafila.telemetry.tasks import cancelled
 from kafila.watch import Entry, Event
 
@@ -48,8 +49,8 @@ MASTERS: Final = "system:masters"
 ANSWER: Final = 2.0  # seconds for the first ping, before others are told of the tunnel
 OPEN: Final = Gauge("kafila_tunnels", "Tunnels of agents that end in this process.")
 ENDED: Final = Counter("kafila_tunnels_ended", "Tunnels of agents that have ended in this process.", ["reason"])
-LATENCY: Final = Gauge(
-    "kafila_tunnel_latency_seconds", "How long the last ping through a tunnel took.", ["member_cluster"]
+LATENCY: Final = of_member(
+    Gauge("kafila_tunnel_latency_seconds", "How long the last ping through a tunnel took.", ["member_cluster"])
 )
 _CLUSTERS: Final = "clusters.cluster.karmada.io"
 _KEY: Final = re.compile(rb"[A-Za-z0-9+/]{22}==")
@@ -171,8 +172,7 @@ class TunnelEndpoint:
         if self._open.get(name, ("", ""))[1] == session:
             del self._open[name]
         if name not in self._open:
-            with contextlib.suppress(KeyError):
-                LATENCY.remove(name)
+            forget(name, [LATENCY])
 
     def _cluster(self, name: str) -> Object:
         """Raises StatusError 404."""

@@ -26,6 +26,7 @@ from kafila.members.limits import CircuitBreaker
 from kafila.members.paths import resource_path
 from kafila.members.transport import Unreachable, UnusableAnswer
 from kafila.registry.threads import in_thread
+from kafila.telemetry.members import forget_member, of_member
 
 from . import answers, merging
 from .usages import pod_usages
@@ -36,8 +37,12 @@ log = structlog.get_logger(__name__)
 TIMEOUT: Final = 8.0  # seconds for all members together: our own controllers wait for ten
 ONE_TIMEOUT: Final = 5.0  # for one request: what TIMEOUT cancels tells a member's circuit breaker nothing
 AT_ONCE: Final = 100  # members that are asked at the same time
-LEFT_OUT: Final = Counter(
-    "kafila_member_metrics_left_out_total", "Answers about metrics that a member was left out of.", ["member_cluster"]
+LEFT_OUT: Final = of_member(
+    Counter(
+        "kafila_member_metrics_left_out_total",
+        "Answers about metrics that a member was left out of.",
+        ["member_cluster"],
+    )
 )
 VALUE: Final = 512  # bytes of a custom or external value in memory, beside its text
 USAGE: Final = 128  # of one object's usage
@@ -312,8 +317,7 @@ class MemberMetrics:
             del self._versions[key]
         for key in [key for key in self._breakers if key[0] == cluster]:
             del self._breakers[key]
-        with contextlib.suppress(KeyError):
-            LEFT_OUT.remove(cluster)
+        forget_member(cluster)
 
 
 @final

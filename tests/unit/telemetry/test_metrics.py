@@ -9,11 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from prometheus_client import REGISTRY
+from prometheus_client.metrics import MetricWrapperBase
 
 import kafila
 from kafila.flowcontrol.fairness import Fairness
 from kafila.flowcontrol.metrics import FlowControl
-from kafila.telemetry import runtime
+from kafila.telemetry import members, runtime
 
 PACKAGE = Path(kafila.__file__).parent
 PAGE = PACKAGE.parents[1] / "docs" / "operations.md"
@@ -81,3 +82,14 @@ def test_metrics_of_either_sort_are_found() -> None:
 def test_the_build_says_its_version() -> None:
     assert runtime.BUILD
     assert REGISTRY.get_sample_value("kafila_build_info", {"version": kafila.__version__}) == 1
+
+
+def test_whatever_measures_a_member_is_forgotten_with_it() -> None:
+    in_source()  # all modules are imported
+    measuring = {
+        collector
+        for collector in REGISTRY._collector_to_names
+        if isinstance(collector, MetricWrapperBase) and "member_cluster" in collector._labelnames
+    }
+    assert measuring
+    assert measuring == set(members._METRICS)

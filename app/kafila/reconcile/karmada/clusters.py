@@ -17,15 +17,15 @@ from kafila.placement.allowed_clusters import Limit, limit_of
 from kafila.placement.scheduler.cluster_snapshot import ClusterInfo, ClusterSnapshot
 from kafila.placement.types import Cluster
 from kafila.registry import Registry
+from kafila.telemetry.members import forget_member, of_member
 from kafila.watch import Entry, Event
 
 from .deleted_works import DeletedWorks
 from .kinds import CLUSTERS, read_cluster
-from .measures import forget_member
 
-READY = Gauge("cluster_ready_state", "Whether the member is ready.", ["member_cluster"])
-NODES = Gauge("cluster_node_number", "Nodes of the member.", ["member_cluster"])
-READY_NODES = Gauge("cluster_ready_node_number", "Ready nodes of the member.", ["member_cluster"])
+READY = of_member(Gauge("cluster_ready_state", "Whether the member is ready.", ["member_cluster"]))
+NODES = of_member(Gauge("cluster_node_number", "Nodes of the member.", ["member_cluster"]))
+READY_NODES = of_member(Gauge("cluster_ready_node_number", "Ready nodes of the member.", ["member_cluster"]))
 
 
 def is_same_for_scheduler(old: Entry, new: Entry) -> bool:

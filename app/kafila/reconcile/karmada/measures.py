@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Final
 
 from prometheus_client import Counter, Histogram
 
 from kafila.placement.scheduler.reschedule import RescheduleReason
 from kafila.reconcile.measures import Stage
+from kafila.telemetry.members import of_member
 
 _TWELVE: Final = [0.001 * 2**power for power in range(12)]
 _FIFTEEN: Final = [0.001 * 2**power for power in range(15)]
@@ -37,19 +38,25 @@ WORK_SYNC = Histogram(
     ["result"],
     buckets=_TWELVE,
 )
-CLUSTER_SYNC = Histogram(
-    "cluster_sync_status_duration_seconds", "How long it took to look at a member.", ["member_cluster"]
+CLUSTER_SYNC = of_member(
+    Histogram("cluster_sync_status_duration_seconds", "How long it took to look at a member.", ["member_cluster"])
 )
-SLICES_DISPATCHED = Counter(
-    "kafila_service_slices_dispatched_total", "Works that bring a slice to a member, as written.", ["member_cluster"]
+SLICES_DISPATCHED = of_member(
+    Counter(
+        "kafila_service_slices_dispatched_total",
+        "Works that bring a slice to a member, as written.",
+        ["member_cluster"],
+    )
 )
-SLICES_IMPORTED = Counter(
-    "kafila_service_slices_imported_total", "Writes of EndpointSlices that members export.", ["member_cluster"]
+SLICES_IMPORTED = of_member(
+    Counter("kafila_service_slices_imported_total", "Writes of EndpointSlices that members export.", ["member_cluster"])
 )
-COPIES_UNDONE = Counter(
-    "kafila_copies_undone_total",
-    "Copies that a member has changed once more after they were put right again and again.",
-    ["member_cluster"],
+COPIES_UNDONE = of_member(
+    Counter(
+        "kafila_copies_undone_total",
+        "Copies that a member has changed once more after they were put right again and again.",
+        ["member_cluster"],
+    )
 )
 ATTEMPTS = Counter("karmada_scheduler_schedule_attempts_total", "Schedules of bindings.", ["result", "schedule_type"])
 SCHEDULING = Histogram(
@@ -59,16 +66,6 @@ SCHEDULING = Histogram(
     buckets=_FIFTEEN,
 )
 INCOMING = Counter("karmada_scheduler_queue_incoming_bindings_total", "Bindings that came to be scheduled.", ["event"])
-
-_OF_MEMBERS: Final = (SLICES_DISPATCHED, SLICES_IMPORTED, COPIES_UNDONE)
-
-
-def forget_member(cluster: str) -> None:
-    """A member that left is not measured any more."""
-    for metric in _OF_MEMBERS:
-        with suppress(KeyError):
-            metric.remove(cluster)
-
 
 # parts of the pass over a template
 BINDING: Final = Stage("binding-controller")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterable
 from typing import final
 
@@ -18,12 +17,17 @@ from kafila.reconcile.karmada.clusters import Clusters
 from kafila.reconcile.karmada.kinds import CLUSTERS, OPTIONS
 from kafila.registry import Registry
 from kafila.registry.codec import decode_entry
+from kafila.telemetry.members import of_member
 from kafila.watch import Event
 
 EVENT_CHANGED = "RemedyActionsChanged"
 EVENT_LEFT_OUT = "RemedyActionsLeftOut"
-ACTIONS = Gauge(
-    "kafila_cluster_remedy_actions", "Actions that remedies ask for, in the status of the Cluster.", ["member_cluster"]
+ACTIONS = of_member(
+    Gauge(
+        "kafila_cluster_remedy_actions",
+        "Actions that remedies ask for, in the status of the Cluster.",
+        ["member_cluster"],
+    )
 )
 
 
@@ -72,9 +76,6 @@ class RemedyController(QueueController[str]):
     def _observe_cluster(self, event: Event) -> None:
         if event.new is not None:
             self.queue.add(event.key.name)
-        else:
-            with contextlib.suppress(KeyError):
-                ACTIONS.remove(event.key.name)
 
     def _observe_remedy(self, event: Event) -> None:
         """Those of the clusters that it is for, or was."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Sequence
 from typing import Protocol, final
@@ -38,6 +37,7 @@ from kafila.reconcile.karmada.kinds import OPTIONS
 from kafila.reconcile.karmada.measures import CLUSTER_SYNC
 from kafila.registry import Registry
 from kafila.settings.federation import FederationOptions
+from kafila.telemetry.members import forget, of_member
 from kafila.telemetry.tasks import cancelled
 
 from .manager import MemberConnection
@@ -48,15 +48,21 @@ log = structlog.get_logger(__name__)
 SEEN = "ClusterSeenAgain"
 VERSION_EVERY = 60.0  # seconds: it changes with another server only
 FIRST_SUMMARY = 10.0  # seconds that the first status waits for the lists of nodes and pods
-LATENCY = Gauge("kafila_member_latency_seconds", "How long the last probes of the member took.", ["member_cluster"])
-THROTTLED = Gauge(
-    "kafila_member_throttled_requests", "Requests that the member throttled in the last minute.", ["member_cluster"]
+LATENCY = of_member(
+    Gauge("kafila_member_latency_seconds", "How long the last probes of the member took.", ["member_cluster"])
 )
-FAILED = Gauge(
-    "kafila_member_failed_requests", "Requests that failed in the member in the last minute.", ["member_cluster"]
+THROTTLED = of_member(
+    Gauge(
+        "kafila_member_throttled_requests", "Requests that the member throttled in the last minute.", ["member_cluster"]
+    )
 )
-MISSING = Gauge(
-    "kafila_member_missing_permissions", "Permissions that the member did not give us of late.", ["member_cluster"]
+FAILED = of_member(
+    Gauge("kafila_member_failed_requests", "Requests that failed in the member in the last minute.", ["member_cluster"])
+)
+MISSING = of_member(
+    Gauge(
+        "kafila_member_missing_permissions", "Permissions that the member did not give us of late.", ["member_cluster"]
+    )
 )
 _OF_MEMBERS = (READY, LATENCY, NODES, READY_NODES, THROTTLED, FAILED, MISSING, CLUSTER_SYNC)
 
@@ -117,7 +123,7 @@ class ClusterStatus:
         await cancelled(self._task)
         for following in self._following:
             await following.stop()
-        forget(self._connection.name)
+        unmeasured(self._connection.name)
 
     def _node_changed(self, change: Change) -> None:
         self._resource_summary.node(change.name.name, change.after.kept if change.after is not None else None)
@@ -251,11 +257,9 @@ class ClusterStatus:
             READY_NODES.labels(name).set(observation.node_summary.get("readyNum", 0))
 
 
-def forget(cluster: str) -> None:
-    """Nothing is measured of a member that left, or that another process looks at."""
-    for gauge in _OF_MEMBERS:
-        with contextlib.suppress(KeyError):
-            gauge.remove(cluster)
+def unmeasured(cluster: str) -> None:
+    """Another process looks at it."""
+    forget(cluster, _OF_MEMBERS)
 
 
 async def collection_failed(registry: Registry, recorder: Recorder, clusters: Clusters, name: str, why: str) -> None:

@@ -20,7 +20,7 @@ from kafila.registry import Registry
 from kafila.settings.federation import FederationOptions
 from kafila.watch import Event
 
-from .cluster_status import ClusterStatus, collection_failed, forget
+from .cluster_status import ClusterStatus, collection_failed, unmeasured
 from .execution import ExecutionController
 from .manager import MemberConnection, MemberController
 from .object_writer import ObjectWriter
@@ -74,7 +74,7 @@ class WorkRouter(QueueController[Key]):
         """Whoever had them before may not have ended all Works; of a cluster that cannot be connected another process knows."""
         for cluster in [each for each in self._refused if not self._shards.holds(each)]:
             self._refused.discard(cluster)
-            forget(cluster)
+            unmeasured(cluster)
         for entry in self._cache.resource(WORKS).entries():
             if entry.meta.deletionTimestamp and self._is_ours(entry.key.namespace, concerns):
                 self.queue.add(entry.key, background=True)
@@ -155,7 +155,6 @@ class WorkRouter(QueueController[Key]):
             executor.ready_changed(ready)
         if event.new is None:
             self._refused.discard(name)
-            forget(name)
         if self._clusters.is_leaving(name):
             if executor is not None and not ready:
                 executor.resync(ending_only=True)  # what waited for the member does so no longer

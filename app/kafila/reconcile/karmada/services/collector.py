@@ -7,7 +7,6 @@ no more is kept than which service they are of; when that is asked for they are 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Iterable
 from typing import Final, final
 
@@ -34,6 +33,7 @@ from kafila.registry import Registry
 from kafila.registry.context import DeleteOptions
 from kafila.registry.decoding import decode_object
 from kafila.registry.threads import in_thread
+from kafila.telemetry.members import forget, of_member
 from kafila.telemetry.tasks import cancelled
 from kafila.watch import Entry
 
@@ -43,11 +43,15 @@ from .taken import MOST
 WRITES: Final = 200.0  # a second, of the Works of one member's slices
 BURST: Final = 2000
 AGAIN: Final = 0.1  # seconds
-COLLECTED: Final = Gauge(
-    "kafila_service_slices", "EndpointSlices of a member that are collected for other clusters.", ["member_cluster"]
+COLLECTED: Final = of_member(
+    Gauge(
+        "kafila_service_slices", "EndpointSlices of a member that are collected for other clusters.", ["member_cluster"]
+    )
 )
-REFUSED: Final = Counter(
-    "kafila_service_slices_refused_total", "EndpointSlices of a member that were not taken.", ["member_cluster"]
+REFUSED: Final = of_member(
+    Counter(
+        "kafila_service_slices_refused_total", "EndpointSlices of a member that were not taken.", ["member_cluster"]
+    )
 )
 FOLLOW: Final = ""  # the key that says: look whether anything has to be followed
 Task = str | Service  # the Work of a slice by its name, or all slices of a service
@@ -96,9 +100,7 @@ class SliceCollector:
     async def stop(self) -> None:
         await self.queue.close()
         await self._unfollow()
-        for metric in (COLLECTED, REFUSED):  # a member that left is not measured
-            with contextlib.suppress(KeyError):
-                metric.remove(self.cluster)
+        forget(self.cluster, (COLLECTED, REFUSED))
 
     def resync(self) -> None:
         self.queue.add(FOLLOW)
