@@ -21,7 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -549,6 +549,19 @@ def kubectl(program: Path, kubeconfig: Path, *arguments: str, stdin: str = "", c
     if check and done.returncode:
         raise RuntimeError(f"kubectl {' '.join(arguments)}: {done.stderr.strip() or done.stdout.strip()}")
     return done.stdout
+
+
+def wait_until_established(kubectl: Callable[..., str], *names: str) -> None:
+    """CustomResourceDefinitions in a kube-apiserver. kubectl gives up at conditions that are null, as theirs are until its
+    controller comes by (kubernetes/kubernetes#66439)."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            kubectl("wait", "--for=condition=Established", "--timeout=60s", *(f"crd/{name}" for name in names))
+            return
+        except RuntimeError as error:
+            if "conditions accessor error: <nil>" not in str(error) or time.monotonic() > deadline:
+                raise
 
 
 def write_kubeconfig(path: Path, name: str, server: str, authority: bytes, client: KeyPair) -> None:

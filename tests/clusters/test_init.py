@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cluster_harness import LOOPBACK, Member, free_ports, kubectl, wait_until
+from cluster_harness import LOOPBACK, Member, free_ports, kubectl, wait_until, wait_until_established
 from cluster_pods import Pod, by_port, needs_namespaces
 
 from tests.definitions import ANYTHING, definition, version
@@ -209,7 +209,7 @@ def cloud_native_pg(member1: Member) -> Iterator[None]:
     """The kind alone: nobody acts on it."""
     crd = definition("postgresql.cnpg.io", "Cluster", version(schema=ANYTHING))
     member1.kubectl("apply", "-f", "-", stdin=json.dumps(crd))
-    member1.kubectl("wait", "crd/clusters.postgresql.cnpg.io", "--for=condition=Established", "--timeout=60s")
+    wait_until_established(member1.kubectl, "clusters.postgresql.cnpg.io")
     yield
     member1.kubectl("delete", "crd", "clusters.postgresql.cnpg.io", "--timeout=60s")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from cluster_harness import Member, Members
+from cluster_harness import Member, Members, wait_until_established
 
 from kafila.members.client import MemberClient
 from kafila.members.transport import TLS
@@ -32,8 +32,7 @@ def plane(member2: Member) -> Member:
         _crd("work.karmada.io", "v1alpha1", "works", "Work", "Namespaced"),
     ]
     member2.kubectl("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": crds}))
-    for crd in crds:
-        member2.kubectl("wait", f"crd/{crd['metadata']['name']}", "--for=condition=Established", "--timeout=60s")
+    wait_until_established(member2.kubectl, *(crd["metadata"]["name"] for crd in crds))
     return member2
 
 

@@ -283,7 +283,7 @@ def _findings(strategy: Strategy, new: Object, old: Object, subresource: str, vi
 
 def _forget_empty_lists(kind: Kind, obj: Object) -> None:
     """Of a built-in kind's empty list that Go always writes null is left, as after a round trip through protobuf."""
-    if not kind.custom:
+    if not kind.custom and not kind.strategy.keeps_empty_lists:
         empty_lists.forget(kind.schema, obj)
 
 

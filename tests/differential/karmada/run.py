@@ -224,8 +224,7 @@ def _define(lab: Any, kubeconfig: Path, found: Object) -> None:
         return
     kubectl = functools.partial(harness.kubectl, lab.bin / "kubectl", kubeconfig)
     kubectl("create", "--validate=false", "-f", "-", stdin=json.dumps(found))
-    names = [f"crd/{each['metadata']['name']}" for each in found["items"]]
-    kubectl("wait", "--for=condition=Established", "--timeout=60s", *names)
+    harness.wait_until_established(kubectl, *(each["metadata"]["name"] for each in found["items"]))
 
 
 def _join(lab: Any, plane: Any, member: Any) -> None:

@@ -122,6 +122,15 @@ def conditions(crd: Object) -> dict[str, tuple[str, str]]:
     return {c["type"]: (c["status"], c["reason"]) for c in crd["status"]["conditions"]}
 
 
+async def test_kubectl_can_wait_from_the_first_moment(server: Server) -> None:
+    """It gives up at conditions that are null (kubernetes/kubernetes#66439)."""
+    await server.controller.stop()
+    made = (await server.api.post(CRDS, definition())).json()
+    assert made["status"]["conditions"] == []
+    stored = (await server.api.get(f"{CRDS}/{made['metadata']['name']}")).json()
+    assert stored["status"]["conditions"] == []
+
+
 async def test_established(server: Server) -> None:
     crd = await server.define(definition(shortNames=["wi"]))
     assert conditions(crd) == {

@@ -252,6 +252,8 @@ def _stored_versions(obj: Object, before: list[str]) -> None:
 
 
 def create_crd(obj: Object) -> None:
+    # kube-apiserver says null until its controller comes by, and `kubectl wait` gives up at that (kubernetes#66439)
+    obj["status"] = {**(obj.get("status") or {}), "conditions": []}
     _stored_versions(obj, [])
 
 
