@@ -12,6 +12,7 @@ from kafila.reconcile.kubernetes.namespaces import NamespaceController
 from kafila.registry import Options, Registry
 from kafila.registry.context import DeleteOptions
 from kafila.registry.decoding import decode_object
+from kafila.watch import Event
 
 USER = Options(manager="tester")
 
@@ -216,6 +217,33 @@ async def test_a_namespace_takes_its_content_along(cluster: Cluster) -> None:
     await cluster.rest()
     assert cluster.registry.cache.get("namespaces", "", "gone") is None
     assert cluster.names("gone") == []
+
+
+async def test_policies_and_bindings_go_after_what_they_placed(cluster: Cluster) -> None:
+    """So nothing loses its claim first, by which it is counted (registry/deletions.py), and no template is written once more."""
+    registry, asked = cluster.registry, dict[str, None]()
+    kind = await namespace(cluster)
+    reference = {"apiVersion": "v1", "kind": "Secret", "name": "one"}
+    selector = {"apiVersion": "v1", "kind": "Secret"}
+    for group, version, plural, spec in (
+        ("policy.karmada.io", "v1alpha1", "propagationpolicies", {"resourceSelectors": [selector], "placement": {}}),
+        ("work.karmada.io", "v1alpha2", "resourcebindings", {"resource": reference}),
+        ("", "v1", "secrets", {}),
+    ):
+        each = registry.kind(group, version, plural)
+        obj = {"apiVersion": each.api_version, "kind": each.kind, "metadata": {"name": "one"}}
+        made = decode_object(each, obj | ({"spec": spec} if spec else {}), USER)
+        await registry.create(each, "gone", made, USER)
+
+    def note(event: Event) -> None:
+        if event.new is None or event.new.meta.deletionTimestamp:
+            asked[event.key.resource] = None
+
+    registry.cache.listen_to_all(note)
+    await registry.delete(kind, "", "gone", DeleteOptions())
+    await cluster.rest()
+    assert list(asked)[:2] == ["namespaces", "secrets"]
+    assert sorted(list(asked)[2:]) == ["propagationpolicies.policy.karmada.io", "resourcebindings.work.karmada.io"]
 
 
 async def test_a_namespace_waits_for_finalizers_and_says_so(cluster: Cluster) -> None:
