@@ -23,6 +23,7 @@ from kafila.core.clock import parse_rfc3339, rfc3339
 from kafila.core.resources import Key
 from kafila.core.values import Object
 from kafila.placement import bulk_deletion, constants
+from kafila.placement.constants import Identity, binding_names
 from kafila.placement.objects import annotations_of
 from kafila.placement.withdrawal import APPROVED, HELD
 from kafila.store.interface import EVENTS
@@ -41,9 +42,21 @@ OPTIONS: Final = Options(manager="kafila")
 _CLAIM: Final = constants.PP_PERMANENT_ID.encode()  # stands in that of ClusterPropagationPolicies too
 _TIMED: Final = needles.field("ttlSecondsAfterFinished")
 _DELETED: Final = needles.field("deletionTimestamp")
+_PLACEMENT: Final = needles.field("placement")
 _PRESERVING: Final = needles.field("preserveResourcesOnDeletion", True)
 _CLAIMS: Final = (constants.PP_PERMANENT_ID, constants.CPP_PERMANENT_ID)
-_OURS: Final = ("resourcebindings.work.karmada.io", "clusterresourcebindings.work.karmada.io", "works.work.karmada.io")
+_BINDINGS: Final = "resourcebindings.work.karmada.io"
+_CLUSTER_BINDINGS: Final = "clusterresourcebindings.work.karmada.io"
+# They have the labels of claims, and are placed nowhere themselves.
+_OURS: Final = frozenset(
+    {
+        _BINDINGS,
+        _CLUSTER_BINDINGS,
+        "works.work.karmada.io",
+        "propagationpolicies.policy.karmada.io",
+        "clusterpropagationpolicies.policy.karmada.io",
+    }
+)
 
 EVENT_HELD: Final = "WithdrawalHeld"
 EVENT_APPROVED: Final = "WithdrawalApproved"
@@ -95,7 +108,7 @@ class Deletions:
         if holder is None or holder.meta.deletionTimestamp or kind.resource in _OURS:
             return
         gone = _recent(self._gone.get(namespace, deque()))
-        if len(entries) + gone <= self._most or not any(map(_is_claimed, entries)):
+        if len(entries) + gone <= self._most:
             return
         namespaces = self._catalog.storage_kind(NAMESPACES)
         assert namespaces is not None
@@ -180,16 +193,34 @@ class Deletions:
         for index, entry in enumerate(entries):
             if index % AT_ONCE == AT_ONCE - 1:
                 await asyncio.sleep(0)
-            if not _is_claimed(entry) or (entry.meta.deletionTimestamp and not ending):
+            says = self._says(entry)
+            if says is None or (entry.meta.deletionTimestamp and not ending):
                 continue
-            policy = _policy(entry.meta.annotations or {})
-            if policy not in preserving:
-                preserving[policy] = self._preserves(policy)
-            found += not preserving[policy]
+            if says not in preserving:
+                preserving[says] = self._preserves(says)
+            found += not preserving[says]
         return found
 
-    def _preserves(self, policy: Key) -> bool:
-        stored = self._cache.get(*policy)
+    def _says(self, entry: Entry) -> Key | None:
+        """What says whether the copies of a placed object stay when it is deleted: its policy; its binding, where the policy
+        is gone, for the copies have outlived that. None: it is placed by no policy.
+        """
+        if entry.key.resource in _OURS:
+            return None
+        if _is_claimed(entry):
+            return _policy(entry.meta.annotations or {})
+        bindings = self._cache.resource(_BINDINGS if entry.key.namespace else _CLUSTER_BINDINGS)
+        kind = self._catalog.storage_kind(entry.key.resource) if bindings.objects else None
+        if kind is None:
+            return None
+        for name in binding_names(Identity(kind.group, kind.kind, entry.key.namespace, entry.key.name)):
+            binding = bindings.get(entry.key.namespace, name)
+            if binding is not None and _is_binding_of(binding, entry):
+                return binding.key
+        return None
+
+    def _preserves(self, says: Key) -> bool:
+        stored = self._cache.get(*says)
         if stored is None or not stored.mentions(_PRESERVING):
             return False
         return bool((stored.decode().get("spec") or {}).get("preserveResourcesOnDeletion"))
@@ -205,18 +236,23 @@ class Deletions:
                 yield from list(resource.entries(name))
 
     def _observe(self, event: Event) -> None:
-        key, old = event.key, event.old
-        if event.new is not None or old is None:
+        """Counts what was asked to go, which finalizers may hold up; where the holder was asked, what has gone."""
+        key, old, new = event.key, event.old, event.new
+        if old is None or (new is not None and not new.mentions(_DELETED)):
             return
-        if key.resource == NAMESPACES:
+        if key.resource == NAMESPACES and new is None:
             self._gone.pop(key.name, None)  # one of that name that is made anew is another one
-        if key.resource in _OURS or not _is_claimed(old) or self._preserves(_policy(old.meta.annotations or {})):
+        was_asked = bool(old.meta.deletionTimestamp)
+        if new is not None and (was_asked or not new.meta.deletionTimestamp):
+            return
+        says = self._says(old)
+        if says is None or self._preserves(says):
             return
         holder = self._ending_holder(key)
         if holder is not None:
-            if not _is_approved(holder):
+            if new is None and not _is_approved(holder):
                 self._gone_with_holders.append(time.monotonic())
-        elif key.namespace and not _is_of_controllers(old):
+        elif key.namespace and not was_asked and not _is_of_controllers(old):
             self._count(key.namespace)
 
     def _ending_holder(self, key: Key) -> Entry | None:
@@ -252,6 +288,12 @@ def _is_approved(holder: Entry) -> bool:
 def _is_claimed(entry: Entry) -> bool:
     """By a policy."""
     return entry.mentions(_CLAIM) and any((entry.meta.labels or {}).get(each) for each in _CLAIMS)
+
+
+def _is_binding_of(binding: Entry, template: Entry) -> bool:
+    """Of a policy: one that only dependents or a MultiClusterService have names no controller, or no placement."""
+    owners = binding.meta.ownerReferences or ()
+    return binding.mentions(_PLACEMENT) and any(owner.controller and owner.uid == template.meta.uid for owner in owners)
 
 
 def _policy(annotations: dict[str, str]) -> Key:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from prometheus_client import REGISTRY
@@ -173,6 +174,57 @@ async def test_namespaces_one_after_the_other(shop: Api, monkeypatch: pytest.Mon
     monkeypatch.setattr("kafila.registry.deletions.time.monotonic", lambda: ahead)
     assert (await shop.delete("/api/v1/namespaces/c")).status_code == 200
     failure(await shop.delete("/api/v1/namespaces/d"), 403, "Forbidden")
+
+
+@pytest.mark.parametrize("finalizers", [["example.com/wait"], ["foregroundDeletion"], ["orphan"]])
+async def test_what_waits_for_finalizers_is_counted_when_it_is_deleted(shop: Api, finalizers: list[str]) -> None:
+    """Once: neither again, nor when it goes."""
+    for number in range(5):
+        assert (await shop.patch(f"{PATH}/c{number}", {"metadata": {"finalizers": finalizers}})).status_code == 200
+    assert (await shop.delete(f"{PATH}/c0")).status_code == 200
+    assert (await shop.delete(f"{PATH}/c0")).status_code == 200
+    assert (await shop.patch(f"{PATH}/c0", {"metadata": {"finalizers": None}})).status_code == 200
+    failure(await shop.get(f"{PATH}/c0"), 404, "NotFound")
+    answers = [await shop.delete(f"{PATH}/c{number}") for number in range(1, 5)]
+    assert [answer.status_code for answer in answers] == [200, 200, 403, 403]
+
+
+async def test_policies_are_not_placed(shop: Api) -> None:
+    """They have the label by which they claim; deleting them takes nothing out of clusters."""
+    for number in range(4):
+        policy = {**PRESERVING, "metadata": {"name": f"p{number}", "labels": CLAIM}}
+        await shop.made(POLICIES, {**policy, "spec": {**PRESERVING["spec"], "preserveResourcesOnDeletion": False}})
+    assert (await shop.delete(POLICIES)).status_code == 200
+    assert (await shop.delete(f"{PATH}/c0")).status_code == 200
+
+
+def binding_of(config_map: Object, **spec: Any) -> Object:
+    meta = config_map["metadata"]
+    owner = {"apiVersion": "v1", "kind": "ConfigMap", "name": meta["name"], "uid": meta["uid"], "controller": True}
+    resource = {"apiVersion": "v1", "kind": "ConfigMap", "namespace": "shop", "name": meta["name"], "uid": meta["uid"]}
+    return {
+        "apiVersion": "work.karmada.io/v1alpha2",
+        "kind": "ResourceBinding",
+        "metadata": {"name": f"{meta['name']}-configmap", "ownerReferences": [owner]},
+        "spec": {"resource": resource, "placement": {}, "clusters": [{"name": "member1"}], **spec},
+    }
+
+
+@pytest.mark.parametrize("spec", [{}, {"preserveResourcesOnDeletion": True}])
+async def test_what_stays_placed_after_its_policy_is_asked_about(shop: Api, spec: Object) -> None:
+    """As the detector leaves it when its policy is deleted: nobody claims it, and its copies stay. So a second
+    `kubectl delete -f` of a folder with a policy asks as the first did."""
+    for number in range(5):
+        unclaimed = {"metadata": {"labels": None, "annotations": None}}
+        found = (await shop.patch(f"{PATH}/c{number}", unclaimed)).json()
+        await shop.made("/apis/work.karmada.io/v1alpha2/namespaces/shop/resourcebindings", binding_of(found, **spec))
+    if spec:
+        assert (await shop.delete(PATH)).status_code == 200
+        return
+    failure(await shop.delete(PATH), 403, "Forbidden")
+    failure(await shop.delete(SHOP), 403, "Forbidden")
+    answers = [await shop.delete(f"{PATH}/c{number}") for number in range(5)]
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 403, 403]
 
 
 async def test_one_that_is_made_again_begins_anew(shop: Api) -> None:
