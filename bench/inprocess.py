@@ -88,7 +88,10 @@ class Inside:
             return self.loop
 
         uvloop.new_event_loop = loop  # type: ignore[assignment]
-        self.protocol = importlib.import_module(f"{package}.api.server").ObjectsProtocol
+        try:
+            self.protocol = importlib.import_module(f"{package}.api.point_protocol").PointProtocol
+        except ImportError:  # of an older tree
+            self.protocol = importlib.import_module(f"{package}.api.server").ObjectsProtocol
         init, connected = self.protocol.__init__, self.protocol.connection_made
 
         def keep(protocol: Any, *given: Any, **named: Any) -> None:

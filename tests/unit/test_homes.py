@@ -88,7 +88,7 @@ def test_the_registry_asks_strategies_and_no_names_of_kinds() -> None:
 def test_tricks_stand_where_their_decision_says() -> None:
     """docs/adr/0011: reaching into uvicorn, into the collector of cycles, and keeping rich away."""
     tricks = {
-        r"httptools_impl": {"api/server.py", "api/cycle.py"},
+        r"httptools_impl": {"api/point_protocol.py", "api/server.py", "api/cycle.py"},
         r"gc\.(freeze|set_threshold)": {"workers/collector.py"},
         r'sys\.modules\.setdefault\("rich"': {"telemetry/logs.py"},
     }

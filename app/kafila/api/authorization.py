@@ -10,7 +10,7 @@ from kafila.core import errors, selectors
 from kafila.core.names import path_segment
 from kafila.core.selectors import Requirement, SelectorError
 
-from .request import Request, Target
+from .request import Asking, Request, Target
 
 VERBS: Final = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete", "GET": "get", "HEAD": "get"}
 _SELECTING: Final = ("list", "watch", "deletecollection")
@@ -56,7 +56,7 @@ def verb_of(method: str, target: Target, watch: bool) -> str:
     return verb
 
 
-def attributes_of(request: Request, watch: bool) -> Attributes:
+def attributes_of(request: Asking, watch: bool) -> Attributes:
     target, user = request.target, request.user
     if target is None or not target.plural:
         return Attributes(user, request.method.lower(), path=request.path)

@@ -9,7 +9,9 @@ from kafila.catalog.builtin.validation.common import check_finalizers
 from kafila.catalog.catalog import subresources_of
 from kafila.catalog.kind import Kind
 from kafila.core import errors
+from kafila.metricsadapter.values import VERSIONS as METRICS
 from kafila.registry import Registry
+from kafila.store.interface import EVENTS
 
 from . import audit_records, eviction, objects, pods, reviews, scaling, tokens
 from .admitting import connecting, is_connection
@@ -65,6 +67,20 @@ async def dispatch(registry: Registry, kind: Kind, request: Request) -> Response
     if virtual is not None and virtual is not audit_records.list_:
         without(request.header(b"accept"), "Table")
     return await (virtual or HANDLERS[verb])(registry, kind, request)
+
+
+def is_plain(kind: Kind) -> bool:
+    """Whether GET of an object is answered with what is stored, by nobody else and without another word."""
+    return (
+        "get" in kind.verbs
+        and kind.from_storage is None
+        and kind.converter is None
+        and not kind.deprecation
+        and kind.kind not in _DEPRECATED
+        and kind.kind not in _VIRTUAL
+        and kind.resource not in ("pods", EVENTS)
+        and kind.group not in METRICS
+    )
 
 
 def warn_of_deprecation(kind: Kind, request: Request) -> None:

@@ -44,6 +44,15 @@ class Counted:
         self.seconds = Distribution(SECONDS) if verb != "WATCH" else None
         self.sizes = Distribution(BYTES) if verb in _READING else None
 
+    def add(self, status: int, seconds: float, size: int) -> None:
+        self.codes[status] = self.codes.get(status, 0) + 1
+        if (found := self.seconds) is not None:
+            found.counts[bisect_left(SECONDS, seconds)] += 1
+            found.sum += seconds
+        if (found := self.sizes) is not None:
+            found.counts[bisect_left(BYTES, size)] += 1
+            found.sum += size
+
 
 _counted: dict[tuple[str, str, str, str, str, str, bool], Counted] = {}
 _refused: dict[tuple[str, str, str, str, str, str], int] = {}  # by the labels but the component
@@ -57,17 +66,16 @@ def _names(verb: str, kind: Kind, target: Target) -> tuple[str, str, str, str, s
 
 def observe(verb: str, kind: Kind, target: Target, dry_run: bool, status: int, seconds: float, size: int) -> None:
     """``verb``: Kubernetes'; ``size``: bytes of the answer's body, as far as it was sent in one piece."""
+    counted(verb, kind, target, dry_run).add(status, seconds, size)
+
+
+def counted(verb: str, kind: Kind, target: Target, dry_run: bool) -> Counted:
+    """Those that are like this one."""
     key = (*_names(verb, kind, target), dry_run)
-    counted = _counted.get(key)
-    if counted is None:
-        counted = _counted[key] = Counted(key[0])
-    counted.codes[status] = counted.codes.get(status, 0) + 1
-    if (found := counted.seconds) is not None:
-        found.counts[bisect_left(SECONDS, seconds)] += 1
-        found.sum += seconds
-    if (found := counted.sizes) is not None:
-        found.counts[bisect_left(BYTES, size)] += 1
-        found.sum += size
+    found = _counted.get(key)
+    if found is None:
+        found = _counted[key] = Counted(key[0])
+    return found
 
 
 def refused(verb: str, kind: Kind, target: Target) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, cast, final
+from typing import Any, NamedTuple, Protocol, cast, final
 from urllib.parse import parse_qsl
 
 from kafila.authentication.chain import Authentication
@@ -83,6 +83,24 @@ def _parsed(path: str) -> Target | None:
         return Target(group, version, rest[0], namespace, rest[1] if len(rest) > 1 else "", watch=watch)
     plural, name, subresource, *tail = rest
     return Target(group, version, plural, namespace, name, subresource, "/".join(tail), watch)
+
+
+class Asking(Protocol):
+    """What a request asks for, whichever way it goes."""
+
+    @property
+    def method(self) -> str: ...
+    @property
+    def path(self) -> str: ...
+    @property
+    def target(self) -> Target | None: ...
+    @property
+    def query(self) -> dict[str, str]: ...
+    @property
+    def user(self) -> User: ...
+    @property
+    def authorizer(self) -> Authorizer | None: ...
+    def flag(self, name: str) -> bool: ...
 
 
 @final

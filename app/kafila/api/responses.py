@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, final
 
 import orjson
@@ -222,8 +222,12 @@ def wants_pretty(request: Request) -> bool:
     given = request.query.get("pretty")
     if given is not None:
         return given.lower() in ("", "1", "true")
-    agent = request.headers.get(b"user-agent", b"")
-    return agent.startswith((b"curl", b"Wget", b"Mozilla"))
+    return is_for_people(request.headers)
+
+
+def is_for_people(headers: Mapping[bytes, bytes]) -> bool:
+    """Whether somebody looks at the answer."""
+    return headers.get(b"user-agent", b"").startswith((b"curl", b"Wget", b"Mozilla"))
 
 
 def _gzip(body: bytes) -> bytes:

@@ -14,7 +14,7 @@ from kafila.watch.resource import Resource
 
 from .auditing import LONG_RUNNING
 from .authorization import verb_of
-from .request import Request, Target
+from .request import Asking, Request, Target
 from .responses import Response, text_response
 
 _SAMPLE: Final = 8  # objects from whose sizes that of all is guessed
@@ -26,7 +26,7 @@ def is_long_running(request: Request) -> bool:
     return target is not None and target.subresource in LONG_RUNNING
 
 
-def flow_of(fairness: Fairness, request: Request) -> ClassifiedFlow:
+def flow_of(fairness: Fairness, request: Asking) -> ClassifiedFlow:
     user, target = request.user, request.target
     known = fairness.configuration.known(user.name, user.groups)
     if target is not None and target.plural and known.resources is not None:
@@ -34,7 +34,7 @@ def flow_of(fairness: Fairness, request: Request) -> ClassifiedFlow:
     return fairness.configuration.classify(known, user.name, _asked(request))
 
 
-def _asked(request: Request) -> Asked:
+def _asked(request: Asking) -> Asked:
     target = request.target
     if target is None or not target.plural:
         return Asked(request.method.lower(), path=request.path)
@@ -45,7 +45,7 @@ def _asked(request: Request) -> Asked:
     return Asked(verb_of(request.method, target, is_watch(request)), target.group, resource, namespace)
 
 
-def is_watch(request: Request) -> bool:
+def is_watch(request: Asking) -> bool:
     """The parameter makes watches of lists; of a single object only the old prefix does."""
     target = request.target
     return target is not None and (target.watch or (not target.name and request.flag("watch")))
@@ -96,7 +96,7 @@ def _size(resource: Resource, limit: str) -> float:
     return count * sum(sample) / len(sample)
 
 
-def details(request: Request) -> tuple[str, ...]:
+def details(request: Asking) -> tuple[str, ...]:
     """User, verb, path, namespace, name, version, resource and subresource: what dumps of flow control say of one."""
     user, path, target = request.user.name, request.path, request.target
     if target is None or not target.plural:

@@ -70,7 +70,7 @@ class ObjectsProtocol(HttpToolsProtocol):
         tls = transport.get_extra_info("ssl_object")
         peer = peer_of(tls) if tls else None
         self.app_state = {**self.app_state, "push": self._push, "answer": self._answer, "lost": self._when_lost}
-        self.app_state |= {"classified": self._classified, "break_off": self._break_off}
+        self.app_state |= {"classified": self.classified, "break_off": self._break_off}
         if peer is not None:
             self.app_state["peer"] = peer
         super().connection_made(transport)
@@ -84,7 +84,7 @@ class ObjectsProtocol(HttpToolsProtocol):
         if self._lost is not None:
             self._lost()
 
-    def _classified(self, flow: ClassifiedFlow) -> None:
+    def classified(self, flow: ClassifiedFlow) -> None:
         self._sender = flow
 
     def _when_lost(self, call: Callable[[], None] | None) -> None:

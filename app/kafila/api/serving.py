@@ -14,16 +14,25 @@ from kafila.settings.serving import ServingOptions
 
 from .app import ASGI
 from .listener import Listener
+from .point_protocol import PointProtocol
+from .point_reads import PointReads
 from .server import ObjectsProtocol
 
 
 class Server(uvicorn.Server):
     """uvicorn without its own signal handling (the command that started it decides when to stop), accepting by itself."""
 
-    def __init__(self, config: uvicorn.Config, tls: ssl.SSLContext, options: ServingOptions) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        tls: ssl.SSLContext,
+        options: ServingOptions,
+        point_reads: PointReads | None = None,
+    ) -> None:
         super().__init__(config)
         self._tls = tls
         self._options = options
+        self._point_reads = point_reads
 
     def capture_signals(self) -> Any:
         return nullcontext()
@@ -37,10 +46,20 @@ class Server(uvicorn.Server):
         self.started = True
 
     def _make(self, listener: Listener) -> ObjectsProtocol:
-        return ObjectsProtocol(listener, config=self.config, server_state=self.server_state, app_state={})
+        of_all: dict[str, Any] = {"config": self.config, "server_state": self.server_state, "app_state": {}}
+        if self._point_reads is None:
+            return ObjectsProtocol(listener, **of_all)
+        return PointProtocol(listener, point_reads=self._point_reads, **of_all)
 
 
-def make_server(app: ASGI, host: str, port: int, tls: ssl.SSLContext, options: ServingOptions) -> Server:
+def make_server(
+    app: ASGI,
+    host: str,
+    port: int,
+    tls: ssl.SSLContext,
+    options: ServingOptions,
+    point_reads: PointReads | None = None,
+) -> Server:
     config = uvicorn.Config(
         app,
         host=host,
@@ -56,4 +75,4 @@ def make_server(app: ASGI, host: str, port: int, tls: ssl.SSLContext, options: S
         date_header=True,
         timeout_graceful_shutdown=10,
     )
-    return Server(config, tls, options)
+    return Server(config, tls, options, point_reads)

@@ -16,6 +16,7 @@ from prometheus_client.registry import Collector as MetricsCollector
 from kafila.api.app import ObjectsApp
 from kafila.api.deferred import Check, DeferredMetaRoutes, Page
 from kafila.api.discovery import KEYS
+from kafila.api.point_reads import PointReads
 from kafila.api.proxy import MemberProxy
 from kafila.api.seats import details
 from kafila.api.serving import Server, make_server
@@ -208,7 +209,7 @@ class Process:
                     following_flows = Following(cache, app.fairness)
                 certificates = Certificates(settings, keys, self._hosts())
                 tls = certificates.tls
-                server = make_server(app, settings.host, settings.port, tls.context, settings.serving)
+                server = make_server(app, settings.host, settings.port, tls.context, settings.serving, PointReads(app))
                 if self._at_rest is not None:
                     checks["kms-providers"] = self._at_rest.encryption.trouble
                 known = Authenticators(registry, settings, tokens, keys.authority.believed, tls.trust)
