@@ -374,8 +374,8 @@ async def delete(registry: Registry, kind: Kind, request: Request) -> Response:
     assert target is not None
     accept = accept_of(request, kind)
     options = await _delete_options(kind, request)
-    await registry.deletions.check(kind, target.namespace, target.name, options)
-    entry, gone = await registry.delete(kind, target.namespace, target.name, options)
+    async with registry.deletions.asked(kind, target.namespace, target.name, options):
+        entry, gone = await registry.delete(kind, target.namespace, target.name, options)
     if not gone or kind.strategy.returns_deleted_object:
         return await object_response(kind, entry, accept, request)
     details: dict[str, Any] = {"name": target.name}
@@ -393,7 +393,7 @@ async def delete_collection(registry: Registry, kind: Kind, request: Request) ->
     if selected.resource_version not in ("", "0") and not selected.match:
         selected = selected._replace(match="Exact")  # kube-apiserver reads what to delete in pages, which are exact
     page = await registry.storage(kind.resource).list_page(kind, selected)
-    await registry.deletions.check_all(kind, selected.namespace, page.entries, options)
-    await registry.delete_collection(kind, page.entries, options)
+    async with registry.deletions.all_asked(kind, selected.namespace, page.entries, options):
+        await registry.delete_collection(kind, page.entries, options)
     check_form(accept, kind, request, True)  # only now, as in kube-apiserver
     return await list_response(kind, page, accept, request)  # as they were, not as deletion left them

@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, Final, Protocol, final
 
 import structlog
@@ -85,48 +86,81 @@ class Deletions:
         self._most = most
         self._gone: OrderedDict[str, deque[float]] = OrderedDict()  # by namespace, when objects went, newest last
         self._gone_with_holders: deque[float] = deque(maxlen=most)  # the same of objects whose holder ends
+        self._under_way: dict[str, set[Key]] = {}  # by namespace, what requests are about to delete
+        self._holders_under_way: dict[Key, int] = {}  # the same, with how many placed objects each holds
         if most:
             cache.listen_to_all(self._observe)
 
-    async def check(self, kind: Kind, namespace: str, name: str, options: DeleteOptions) -> None:
-        """Of one object. Raises StatusError 403."""
-        if not self._most:
-            return
-        entry = self._cache.get(kind.resource, namespace, name)
+    @asynccontextmanager
+    async def asked(self, kind: Kind, namespace: str, name: str, options: DeleteOptions) -> AsyncIterator[None]:
+        """Around the deletion of one object. Raises StatusError 403."""
+        entry = self._cache.get(kind.resource, namespace, name) if self._most else None
         if entry is None or entry.meta.deletionTimestamp:
-            return
-        if kind.resource in (NAMESPACES, DEFINITIONS):
-            await self._check(kind, entry, self._held_by(entry), await self._with_others(), kind, name, options)
+            yield
+        elif kind.resource in (NAMESPACES, DEFINITIONS):
+            count = await self._check_holder(kind, entry, options)
+            self._holders_under_way[entry.key] = count
+            try:
+                yield
+            finally:
+                self._holders_under_way.pop(entry.key, None)
         else:
-            await self.check_all(kind, namespace, [entry], options, name)
+            async with self.all_asked(kind, namespace, [entry], options, name):
+                yield
 
-    async def check_all(
+    @asynccontextmanager
+    async def all_asked(
         self, kind: Kind, namespace: str, entries: Sequence[Entry], options: DeleteOptions, name: str = ""
-    ) -> None:
-        """Of those that a list has selected in a namespace, or of the one with that ``name``. Raises StatusError 403."""
+    ) -> AsyncIterator[None]:
+        """Around the deletion of those that a list has selected in a namespace, or of the one with that ``name``. Meanwhile they
+        count for others: clients such as Helm delete many at the same moment. Raises StatusError 403.
+        """
+        placed = await self._check_all(kind, namespace, entries, options, name)
+        if not placed:
+            yield
+            return
+        self._under_way.setdefault(namespace, set()).update(placed)
+        try:
+            yield
+        finally:
+            left = self._under_way.get(namespace, set())
+            left.difference_update(placed)
+            if not left:  # two requests may have asked for one object
+                self._under_way.pop(namespace, None)
+
+    async def _check_all(
+        self, kind: Kind, namespace: str, entries: Sequence[Entry], options: DeleteOptions, name: str
+    ) -> list[Key]:
+        """Those that count until they are deleted. Nothing is waited for after they were counted: others begin after them."""
         holder = self._cache.get(NAMESPACES, "", namespace) if namespace and self._most else None
         if holder is None or holder.meta.deletionTimestamp or kind.resource in _OURS:
-            return
-        gone = _recent(self._gone.get(namespace, deque()))
-        if len(entries) + gone <= self._most:
-            return
-        namespaces = self._catalog.storage_kind(NAMESPACES)
-        assert namespaces is not None
-        await self._check(namespaces, holder, entries, gone, kind, name, options)
+            return []
+        placed = await self._placed(entries)
+        under_way = self._under_way.get(namespace, set()).difference(placed)
+        gone = _recent(self._gone.get(namespace, deque())) + len(under_way)
+        if placed and len(placed) + gone > self._most:
+            namespaces = self._catalog.storage_kind(NAMESPACES)
+            assert namespaces is not None
+            await self._refuse(namespaces, holder, len(placed), gone, kind, name, options)
+            return []  # it is approved: whoever asks in this namespace is let through
+        return [] if options.dry_run else placed
 
-    async def _check(
-        self,
-        kind: Kind,
-        holder: Entry,
-        entries: Iterable[Entry],
-        gone: int,
-        deleted: Kind,
-        name: str,
-        options: DeleteOptions,
+    async def _check_holder(self, kind: Kind, holder: Entry, options: DeleteOptions) -> int:
+        """How many count until it is deleted."""
+        count, others = len(await self._placed(self._held_by(holder))), await self._with_others()
+        for key, found in self._holders_under_way.items():
+            other = self._cache.get(*key) if key != holder.key else None
+            if other is not None and not other.meta.deletionTimestamp:
+                others += found
+        if count and count + others > self._most:
+            await self._refuse(kind, holder, count, others, kind, holder.key.name, options)
+            return 0
+        return 0 if options.dry_run else count
+
+    async def _refuse(
+        self, kind: Kind, holder: Entry, count: int, gone: int, deleted: Kind, name: str, options: DeleteOptions
     ) -> None:
-        count = await self._placed(entries)
-        if not count or count + gone <= self._most:
-            return
+        """Unless it is approved. Raises StatusError 403."""
         obj, now = holder.decode(), time.time()
         was_told, is_said = bool(bulk_deletion.held(obj, now)), not options.dry_run
         if bulk_deletion.is_approved(obj, now):
@@ -182,14 +216,14 @@ class Deletions:
                     await asyncio.sleep(0)
                 asked = holder.meta.deletionTimestamp if holder.mentions(_DELETED) else None
                 if asked and now - parse_rfc3339(asked) < WINDOW and not _is_approved(holder):
-                    found += await self._placed(self._held_by(holder), True)
+                    found += len(await self._placed(self._held_by(holder), True))
                     await asyncio.sleep(0)  # each is looked for in all resources, also where it holds nothing
         return found
 
-    async def _placed(self, entries: Iterable[Entry], ending: bool = False) -> int:
+    async def _placed(self, entries: Iterable[Entry], ending: bool = False) -> list[Key]:
         """Those whose copies go with them. ``ending``: also those that somebody deletes already."""
         preserving: dict[Key, bool] = {}
-        found = 0
+        found: list[Key] = []
         for index, entry in enumerate(entries):
             if index % AT_ONCE == AT_ONCE - 1:
                 await asyncio.sleep(0)
@@ -198,7 +232,8 @@ class Deletions:
                 continue
             if says not in preserving:
                 preserving[says] = self._preserves(says)
-            found += not preserving[says]
+            if not preserving[says]:
+                found.append(entry.key)
         return found
 
     def _says(self, entry: Entry) -> Key | None:
@@ -253,6 +288,7 @@ class Deletions:
             if new is None and not _is_approved(holder):
                 self._gone_with_holders.append(time.monotonic())
         elif key.namespace and not was_asked and not _is_of_controllers(old):
+            self._under_way.get(key.namespace, set()).discard(key)
             self._count(key.namespace)
 
     def _ending_holder(self, key: Key) -> Entry | None:

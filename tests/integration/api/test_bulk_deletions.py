@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
@@ -22,7 +24,7 @@ SHOP = "/api/v1/namespaces/shop"
 POLICIES = "/apis/policy.karmada.io/v1alpha1/namespaces/shop/propagationpolicies"
 CLAIM = {constants.PP_PERMANENT_ID: "1234"}
 BY = {constants.PP_NAMESPACE: "shop", constants.PP_NAME: "web"}
-PRESERVING = {
+PRESERVING: Object = {
     "apiVersion": "policy.karmada.io/v1alpha1",
     "kind": "PropagationPolicy",
     "metadata": {"name": "web"},
@@ -102,6 +104,52 @@ async def test_one_after_the_other_too(shop: Api) -> None:
     assert '"c3" is forbidden: 1 object is to be deleted' in status["message"]
     assert "after 3 within 60 s" in status["message"]
     assert await left(shop) == 2
+
+
+async def asked(stack: AsyncExitStack, api: Api, path: str, name: str) -> None:
+    """As a request that goes on until the stack ends, for its commit, or a webhook, takes a while."""
+    kind = api.registry.kind("", "v1", path)
+    namespace = "shop" if kind.namespaced else ""
+    await stack.enter_async_context(api.registry.deletions.asked(kind, namespace, name, DeleteOptions()))
+
+
+async def test_at_the_same_moment_too(shop: Api) -> None:
+    """As Helm deletes a release."""
+    async with AsyncExitStack() as stack:
+        for number in range(3):
+            await asked(stack, shop, "configmaps", f"c{number}")
+        await asked(stack, shop, "configmaps", "c0")  # again
+        failure(await shop.delete(f"{PATH}/c3"), 403, "Forbidden")
+        assert (await shop.delete(f"{PATH}/c0")).status_code == 200
+        failure(await shop.delete(f"{PATH}/c3"), 403, "Forbidden")
+    answers = [await shop.delete(f"{PATH}/c{number}") for number in range(1, 5)]
+    assert [answer.status_code for answer in answers] == [200, 200, 403, 403]
+
+
+async def test_one_object_that_two_delete_at_the_same_moment_is_one(shop: Api) -> None:
+    answers = await asyncio.gather(*(shop.delete(f"{PATH}/c{number // 2}") for number in range(6)))
+    assert {answer.status_code for answer in answers} <= {200, 404}
+    assert await left(shop) == 2
+
+
+async def test_what_was_refused_for_another_reason_does_not_count(shop: Api) -> None:
+    wrong = {"preconditions": {"uid": "another"}}
+    for _ in range(4):
+        failure(await shop.delete(f"{PATH}/c0", wrong), 409, "Conflict")
+    answers = [await shop.delete(f"{PATH}/c{number}") for number in range(5)]
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 403, 403]
+
+
+async def test_namespaces_at_the_same_moment_too(shop: Api) -> None:
+    for namespace in "abc":
+        await shop.made("/api/v1/namespaces", {"metadata": {"name": namespace}})
+        for number in range(2):
+            await shop.made(f"/api/v1/namespaces/{namespace}/configmaps", placed(f"c{number}"))
+    async with AsyncExitStack() as stack:
+        await asked(stack, shop, "namespaces", "a")
+        failure(await shop.delete("/api/v1/namespaces/b"), 403, "Forbidden")
+    assert (await shop.delete("/api/v1/namespaces/b")).status_code == 200
+    failure(await shop.delete("/api/v1/namespaces/c"), 403, "Forbidden")
 
 
 async def test_a_minute_later_it_goes_on(shop: Api, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -192,8 +240,8 @@ async def test_what_waits_for_finalizers_is_counted_when_it_is_deleted(shop: Api
 async def test_policies_are_not_placed(shop: Api) -> None:
     """They have the label by which they claim; deleting them takes nothing out of clusters."""
     for number in range(4):
-        policy = {**PRESERVING, "metadata": {"name": f"p{number}", "labels": CLAIM}}
-        await shop.made(POLICIES, {**policy, "spec": {**PRESERVING["spec"], "preserveResourcesOnDeletion": False}})
+        policy: Object = {**PRESERVING, "metadata": {"name": f"p{number}", "labels": CLAIM}}
+        await shop.made(POLICIES, {**policy, "spec": {**policy["spec"], "preserveResourcesOnDeletion": False}})
     assert (await shop.delete(POLICIES)).status_code == 200
     assert (await shop.delete(f"{PATH}/c0")).status_code == 200
 
