@@ -1,11 +1,12 @@
-"""Runs on loopback what a pod's specification says: its command, arguments and environment, its volumes where it mounts them, as its user,
-without rights, over a file system that it cannot write to. In the place of the image stands this checkout."""
+"""Runs on loopback what a pod's specification says: its command, arguments and environment, its volumes and its account's token where
+they are mounted, as its user, without rights, over a file system that it cannot write to. In the place of the image stands this checkout."""
 
 from __future__ import annotations
 
 import base64
 import json
 import os
+import re
 import shlex
 import socket
 import socketserver
@@ -31,6 +32,8 @@ _IMAGE = {  # what deploy/Dockerfile sets
     "HOME": "/nonexistent",
 }
 _LEFT_OUT = {"tmp", "root", "home", "etc", "mnt", "media", "run", "srv", "lost+found"}
+_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
+_LISTENS = re.compile(r"(--(?:.*-)?bind(?:-address)?)=.*:(\d+)")  # flags with HOST:PORT
 
 
 def needs_namespaces() -> None:
@@ -47,7 +50,10 @@ class Pod:
         self.spec = template["spec"]
         (self.container,) = self.spec["containers"]
         self._member, self._namespace, self._folder = member, namespace, folder
-        self.port = port or free_ports(1)[0]
+        numbers = [each["containerPort"] for each in self.container.get("ports", ())]
+        own = [port or free_ports(1)[0], *free_ports(max(len(numbers) - 1, 0))]
+        self._own_ports = dict(zip(numbers, own, strict=False))  # of the container's: where it listens here
+        self.port = own[0]
         (folder / "root").mkdir()
         (folder / "start").write_text(self._script())
         self.process = Process(self.container["name"], ["unshare", "--mount", "sh", folder / "start"], folder / "log")
@@ -57,9 +63,12 @@ class Pod:
 
     def probe(self, kind: str) -> bool:
         get = self.container[kind]["httpGet"]
-        assert get["scheme"] == "HTTPS"
-        assert get["port"] in {port["name"] for port in self.container["ports"]}
-        return answers(self.port, get["path"], tls=True)
+        return answers(self.port_of(get["port"]), get["path"], tls=get["scheme"] == "HTTPS")
+
+    def port_of(self, name: str) -> int:
+        """Where it listens here, by the name of the container's port."""
+        (number,) = (port["containerPort"] for port in self.container["ports"] if port["name"] == name)
+        return self._own_ports[number]
 
     def status(self) -> dict[str, str]:
         """Of the process, as the kernel has it."""
@@ -87,6 +96,10 @@ class Pod:
             lines += [f"mkdir -p {root}{at}", f"mount --bind {source} {root}{at}"]
             if mount.get("readOnly"):
                 lines.append(f"mount -o remount,bind,ro {root}{at}")
+        if self.spec["automountServiceAccountToken"]:
+            at = _ACCOUNT.replace("/var/run/", "/run/")  # what the link leads to: here it would lead out of the root
+            assert Path("/var/run").resolve() == Path("/run")
+            lines += [f"mkdir -p {root}{at}", f"mount --bind -o ro {self._account(user)} {root}{at}"]
         # behind the volumes, of which one may be mounted above them (/tmp)
         for needed in dict.fromkeys((Path(sys.base_prefix), Path(sys.prefix), SOURCES)):
             if needed.parts[1] in _LEFT_OUT:
@@ -116,7 +129,8 @@ class Pod:
         return [*become, "env", "-i", "-C", "/", *environment, *self.container["command"], *self._arguments()]
 
     def _environment(self) -> dict[str, str]:
-        found = {}
+        # where the API server is, as every pod is told
+        found = {"KUBERNETES_SERVICE_HOST": LOOPBACK, "KUBERNETES_SERVICE_PORT": str(self._member.port)}
         for variable in self.container.get("env", ()):
             if "value" in variable:
                 found[variable["name"]] = variable["value"]
@@ -126,15 +140,21 @@ class Pod:
         return found
 
     def _arguments(self) -> list[str]:
-        """On loopback, where it has a port of its own."""
-        ports = {port["containerPort"] for port in self.container.get("ports", ())}
+        """On loopback, where it has ports of its own."""
         found = []
         for argument in self.container["args"]:
-            if argument.startswith("--bind="):
-                assert int(argument.rpartition(":")[2]) in ports
-                argument = f"--bind={LOOPBACK}:{self.port}"
+            if listens := _LISTENS.fullmatch(argument):
+                argument = f"{listens[1]}={LOOPBACK}:{self._own_ports[int(listens[2])]}"
             found.append(argument)
         return found
+
+    def _account(self, user: int) -> Path:
+        """What a kubelet mounts of the pod's account."""
+        token = {"serviceAccountToken": {"path": "token"}}
+        authority = {"configMap": {"name": "kube-root-ca.crt"}}
+        at = self._volume({"name": "account", "projected": {"sources": [token, authority], "defaultMode": 0o440}}, user)
+        (at / "namespace").write_text(self._namespace)
+        return at
 
     def _volume(self, volume: Any, user: int) -> Path:
         at = self._folder / f"volume-{volume['name']}"

@@ -86,6 +86,8 @@ WRONG = [
     ((DATABASE, "tls.certManager.enabled=true", "tls.existingSecret=x"), "specifications of the schema"),
     ((*AGENT, "agent.clusterName="), "agent.clusterName: name this cluster"),
     ((*AGENT, "agent.clusterName=A"), "/agent/clusterName"),
+    ((*AGENT, "agent.kubeconfigSecret.name="), "agent.kubeconfigSecret.name: name a Secret with a kubeconfig"),
+    ((*AGENT, "agent.token=abcdef.0123456789abcdef"), "additional properties 'token' not allowed"),
     ((DATABASE, "updateStrategy=Rolling"), "/updateStrategy"),
 ]
 
@@ -256,8 +258,16 @@ def test_the_agent_alone(helm: Path, programs: Path) -> None:
     for values in (AGENT, KARMADA_AGENT):
         objects = chart.render(helm, *values)
         assert [each["kind"] for each in objects] == [
-            *("ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Deployment")
+            *("NetworkPolicy", "ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Deployment")
         ]
+        (policy,) = of_kind(objects, "NetworkPolicy").values()
+        (template,) = selected(objects, policy["spec"]["podSelector"]["matchLabels"])
+        (container,) = template["spec"]["containers"]
+        ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+        assert [port["port"] for rule in policy["spec"]["ingress"] for port in rule["ports"]] == ["metrics"]
+        for argument, name in (("--metrics-bind-address", "metrics"), ("--health-probe-bind-address", "health")):
+            assert f"{argument}=0.0.0.0:{ports[name]}" in container["args"]
+        assert container["livenessProbe"]["httpGet"]["port"] == "health"
     (karmadas,) = pods_of(objects)
     flags = done(programs / "agent", "--help")
     for argument in karmadas["containers"][0]["args"]:
@@ -266,6 +276,8 @@ def test_the_agent_alone(helm: Path, programs: Path) -> None:
     _, bound, _ = program().parse_args(own["containers"][0]["args"])
     assert bound.arguments["cluster_name"] == "member1"
     assert bound.arguments["karmada_kubeconfig"] == "/etc/karmada/karmada-kubeconfig"
+    without = [each["kind"] for each in chart.render(helm, *AGENT, "networkPolicy.enabled=false")]
+    assert "NetworkPolicy" not in without
 
 
 def test_what_init_puts_into_a_cluster_is_what_helm_renders(programs: Path) -> None:

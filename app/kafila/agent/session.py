@@ -43,6 +43,7 @@ from kafila.registry import Registry
 from kafila.settings.federation import FederationOptions
 
 from .forwarding import RemoteRecorder, RemoteRegistry
+from .health import Health
 from .mirror import Mirror, followed_by
 from .tunnel import TunnelKeeper
 
@@ -76,7 +77,7 @@ class AgentOptions:
 @final
 class Session:
     """``tls``: by which ``plane`` is reached. ``store``: takes a new certificate and its key (PEM), and the CA that the control plane says,
-    which the next session uses, and gives the kubeconfig with them. ``told``: asks the control plane for its CA."""
+    which the next session uses, and gives the kubeconfig with them. ``told``: asks the control plane for its CA. ``health``: ready while it works."""
 
     def __init__(
         self,
@@ -88,6 +89,7 @@ class Session:
         store: Callable[[bytes, bytes, bytes], str],
         tunnel: TunnelKeeper | None = None,
         told: Callable[[], Awaitable[bytes]] | None = None,
+        health: Health | None = None,
     ) -> None:
         self._plane = plane
         self._member = member
@@ -98,6 +100,7 @@ class Session:
         self._store = store
         self._tunnel = tunnel
         self._told = told
+        self._health = health or Health()
 
     async def run(self) -> None:
         """Until it is cancelled. Raises Renewed; JoinError, KubeconfigError, StatusError, Unreachable when it cannot begin; a group of what
@@ -127,6 +130,7 @@ class Session:
             await router.start()
             connection.open(router.controllers_for(connection))
             log.info("agent ready", cluster=self._options.name)
+            self._health.ready = True
             try:
                 async with asyncio.TaskGroup() as tasks:
                     tasks.create_task(mirror.follow())
@@ -136,6 +140,8 @@ class Session:
                         tasks.create_task(self._tunnel.keep())
             except* Renewed:
                 raise Renewed from None
+            finally:
+                self._health.ready = False
 
     @property
     def _space(self) -> str:

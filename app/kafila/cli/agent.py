@@ -19,6 +19,7 @@ from .flags import ClusterNamespace, ClusterProvider, ClusterRegion, ClusterZone
 from .membership import access
 
 if TYPE_CHECKING:
+    from kafila.agent.health import Health
     from kafila.members.kubeconfig import Access
 
 _AGAIN: Final = 5.0  # seconds until it begins once more
@@ -58,6 +59,9 @@ def agent(
         str, Parameter(help="Namespace of the Secret karmada-kubeconfig, which gets the new certificate too.")
     ] = NAMESPACE_KARMADA_SYSTEM,
     metrics_bind_address: Annotated[str, Parameter(help="HOST:PORT for metrics (default: none).")] = "",
+    health_probe_bind_address: Annotated[
+        str, Parameter(help="HOST:PORT for /healthz, /livez and /readyz (default: none).")
+    ] = "",
     cluster_success_threshold: Annotated[str, Parameter(help="For how long it has to answer again.")] = "30s",
     cluster_failure_threshold: Annotated[str, Parameter(help="For how long it has to fail.")] = "30s",
 ) -> None:
@@ -99,6 +103,7 @@ def agent(
         nonlocal plane_access
         import structlog
 
+        from kafila.agent.health import Health
         from kafila.agent.session import Renewed, Session
         from kafila.agent.tunnel import TunnelKeeper
         from kafila.core.errors import StatusError
@@ -120,6 +125,9 @@ def agent(
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stopping.set)
         stopped = asyncio.create_task(stopping.wait())
+        health = Health()
+        if health_probe_bind_address:
+            await _serve_health(health, health_probe_bind_address)
         while not stopping.is_set():
             plane, cluster = plane_access.client(cluster_name), member.client(cluster_name)
 
@@ -136,9 +144,8 @@ def agent(
                 return dump_text(config)
 
             keeper = TunnelKeeper(plane_access, member, cluster_name) if keeps else None
-            session = Session(
-                plane, cluster, plane_access.tls, options, federation, store, keeper, partial(told, plane_access)
-            )
+            told_now = partial(told, plane_access)
+            session = Session(plane, cluster, plane_access.tls, options, federation, store, keeper, told_now, health)
             running = asyncio.create_task(session.run())
             try:
                 await asyncio.wait({running, stopped}, return_when=asyncio.FIRST_COMPLETED)
@@ -157,6 +164,7 @@ def agent(
             finally:
                 await plane.close()
                 await cluster.close()
+        await health.stop()
 
     import uvloop
 
@@ -170,12 +178,25 @@ def _share(given: float) -> float:
     return given
 
 
+def _split(address: str) -> tuple[str, int]:
+    """Raises ValueError."""
+    host, _, port = address.rpartition(":")
+    return host.strip("[]") or "127.0.0.1", int(port)
+
+
+async def _serve_health(health: Health, address: str) -> None:
+    try:
+        await health.serve(*_split(address))
+    except (OSError, ValueError, OverflowError) as error:
+        raise CommandError(f"--health-probe-bind-address {address} cannot be listened on: {error}") from None
+
+
 def _serve_metrics(address: str) -> None:
     from prometheus_client import start_http_server
 
-    host, _, port = address.rpartition(":")
     try:
-        start_http_server(int(port), host.strip("[]") or "127.0.0.1")
+        host, port = _split(address)
+        start_http_server(port, host)
     except (OSError, ValueError, OverflowError) as error:
         raise CommandError(f"--metrics-bind-address {address} cannot be listened on: {error}") from None
 

@@ -47,7 +47,12 @@ def register(
     cluster_zones: ClusterZones = None,
     proxy_server_address: ProxyServerAddress = "",
     karmada_agent_image: Annotated[str, Parameter(help="Image of the agent.")] = IMAGE,
-    agent_image: Annotated[str, Parameter(help="Image of kafila, whose own agent runs then: kafila agent.")] = "",
+    agent_image: Annotated[
+        str,
+        Parameter(
+            help="Image of kafila, whose own agent runs then: kafila agent. None: leave its Secret, and no agent."
+        ),
+    ] = "",
     karmada_agent_replicas: Annotated[int, Parameter(help="Pods of the agent; one of them works.")] = 1,
     cert_expiration_seconds: Annotated[
         int, Parameter(help="Life of the agent's certificate; it renews it.")
@@ -71,7 +76,7 @@ def register(
         provider=cluster_provider,
         region=cluster_region,
         zones=_listed(cluster_zones),
-        image=agent_image or karmada_agent_image,
+        image="" if agent_image == "None" else agent_image or karmada_agent_image,
         own=bool(agent_image),
         replicas=karmada_agent_replicas,
         proxy=proxy_server_address,

@@ -39,7 +39,7 @@ class Registering:
     provider: str = ""
     region: str = ""
     zones: tuple[str, ...] = ()
-    image: str = ""
+    image: str = ""  # without one there is no agent, but its credentials
     own: bool = False  # the image is kafila's, and `kafila agent` runs in it
     replicas: int = 1
     proxy: str = ""
@@ -49,17 +49,19 @@ class Registering:
 
 
 async def ensure_agent(member: MemberClient, wanted: Registering, kubeconfig: str) -> None:
-    """What is missing is made, and what is there becomes what was asked for."""
+    """What is missing is made, and what is there becomes what was asked for. Without an image the Secret alone."""
     space = wanted.namespace
     await ensure_namespace(member, space)
     data = {AGENT_SECRET: base64.b64encode(kubeconfig.encode()).decode()}
-    for resource, obj in (
-        ("secrets", {**_head("v1", "Secret", AGENT_SECRET, space), "type": "Opaque", "data": data}),
-        ("serviceaccounts", _head("v1", "ServiceAccount", ACCOUNT, space)),
-        ("clusterroles", {**_head(RBAC, "ClusterRole", AGENT), "rules": _RULES}),
-        ("clusterrolebindings", _binding(space)),
-        ("deployments", deployment(wanted)),
-    ):
+    made = [("secrets", {**_head("v1", "Secret", AGENT_SECRET, space), "type": "Opaque", "data": data})]
+    if wanted.image:
+        made += [
+            ("serviceaccounts", _head("v1", "ServiceAccount", ACCOUNT, space)),
+            ("clusterroles", {**_head(RBAC, "ClusterRole", AGENT), "rules": _RULES}),
+            ("clusterrolebindings", _binding(space)),
+            ("deployments", deployment(wanted)),
+        ]
+    for resource, obj in made:
         where = obj["metadata"].get("namespace", "")
         collection = resource_path(obj["apiVersion"], resource, where)
         try:

@@ -86,9 +86,11 @@ async def register(member: MemberClient, wanted: Registering, report: Print = pr
             config = _document(wanted, tls)
             said = "; its credentials are kept, and the control plane's CA in them is the one of now"
     await ensure_agent(member, wanted, dump_text(config))
-    report(
-        f"cluster({wanted.name}) is registered{said}. Its agent reports within a minute: kubectl get cluster {wanted.name}"
-    )
+    if wanted.image:
+        then = f"Its agent reports within a minute: kubectl get cluster {wanted.name}"
+    else:
+        then = f"Its agent is for you to run, with the Secret {wanted.namespace}/{AGENT_SECRET}"
+    report(f"cluster({wanted.name}) is registered{said}. {then}")
 
 
 @contextlib.contextmanager
