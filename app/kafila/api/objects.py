@@ -122,6 +122,13 @@ async def object_response(kind: Kind, entry: Entry, accept: Accepted, request: R
     return await in_thread(len(entry.body), lambda: _object_response(kind, entry, accept, request, status))
 
 
+async def created_response(kind: Kind, entry: Entry, accept: Accepted, request: Request) -> Response:
+    created = kind.strategy.created
+    if created is not None:
+        entry = Entry(entry.key, entry.revision, created(entry.body))
+    return await object_response(kind, entry, accept, request, 201)
+
+
 def _object_response(kind: Kind, entry: Entry, accept: Accepted, request: Request, status: int) -> Response:
     if accept.form == "Table":
         include = request.query.get("includeObject", "")
@@ -236,7 +243,7 @@ async def create(registry: Registry, kind: Kind, request: Request) -> Response:
     options = request.options()
     obj = await sent_object(kind, request, options)
     entry = await registry.create(kind, target.namespace, obj, options)
-    return await object_response(kind, entry, accept, request, 201)
+    return await created_response(kind, entry, accept, request)
 
 
 async def update(registry: Registry, kind: Kind, request: Request) -> Response:
@@ -254,7 +261,7 @@ async def update(registry: Registry, kind: Kind, request: Request) -> Response:
         await authorize_create(request)
         obj["metadata"].pop("resourceVersion", None)
         entry = await registry.create(kind, target.namespace, obj, options)
-        return await object_response(kind, entry, accept, request, 201)
+        return await created_response(kind, entry, accept, request)
     return await object_response(kind, entry, accept, request)
 
 
@@ -288,7 +295,9 @@ async def patch(registry: Registry, kind: Kind, request: Request) -> Response:
     if change.type == "apply":
         options.before_create = partial(authorize_create, request)
     entry, created = await registry.patch(kind, target.namespace, target.name, change, options, target.subresource)
-    return await object_response(kind, entry, accept, request, 201 if created else 200)
+    if created:
+        return await created_response(kind, entry, accept, request)
+    return await object_response(kind, entry, accept, request)
 
 
 async def sent_patch(kind: Kind, request: Request) -> Patch:

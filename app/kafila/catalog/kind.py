@@ -143,6 +143,7 @@ class Strategy:
     deletes_like_a_write: bool = False  # what is wrong with preconditions of a deletion is worded as for an update
     slow_to_check: bool = False  # even a small object may take long
     keeps_empty_lists: bool = False  # also of fields that Go writes as null
+    created: Callable[[bytes], bytes] | None = None  # what a create is answered with; None: with what is stored
     # what becomes of dependents when nobody says it; None: the kind has none, and whatever is said is not heard
     dependents: Literal["Background", "Orphan"] | None = "Background"
     orphan_warning: str = ""  # of a deletion that left that open

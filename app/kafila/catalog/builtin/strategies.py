@@ -300,7 +300,8 @@ _TABLE: dict[tuple[str, str], Strategy] = strategies_core.TABLE | {
         unconditional_update=False,
         begin_deletion=deletion.end_definition,
         slow_to_check=True,  # of patterns that are long to compile
-        keeps_empty_lists=True,  # of conditions
+        keeps_empty_lists=True,
+        created=prepare.created_crd,
     ),
     ("apiregistration.k8s.io", "APIService"): generic(
         apiextensions.validate_api_service,
