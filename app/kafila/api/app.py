@@ -46,7 +46,8 @@ from .impersonating import acting
 from .journaling import READS, Changes
 from .member_metrics import ServesMetrics, metrics_of_members
 from .negotiation import for_streams
-from .objects import accept_of, check_form, list_options
+from .object_responses import accept_of, check_form
+from .objects import list_options
 from .request import Request, Target, parse_query, parse_target
 from .responses import COMMON, Response, Send, Sender, error_response, not_found_page, send_response
 from .searching import GROUP as SEARCH

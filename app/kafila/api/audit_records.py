@@ -25,7 +25,8 @@ from kafila.store.audit import AuditQuery, AuditRow
 from kafila.store.interface import StoreUnavailable
 from kafila.watch import Entry
 
-from .objects import accept_of, check_form, list_options, list_response
+from .object_responses import accept_of, check_form, list_response
+from .objects import list_options
 from .request import Request
 from .responses import Response
 

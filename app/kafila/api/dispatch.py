@@ -16,6 +16,7 @@ from kafila.store.interface import EVENTS
 from . import audit_records, eviction, objects, pods, reviews, scaling, tokens
 from .admitting import connecting, is_connection
 from .negotiation import without
+from .object_responses import accept_of, object_response
 from .request import Request, Target
 from .responses import Response
 
@@ -153,7 +154,7 @@ async def _finalize(registry: Registry, kind: Kind, request: Request) -> Respons
         return obj
 
     entry = await registry.modify(kind, "", target.name, replaced, options, "finalize")
-    return await objects.object_response(kind, entry, objects.accept_of(request, kind), request)
+    return await object_response(kind, entry, accept_of(request, kind), request)
 
 
 SUBRESOURCES: dict[tuple[str, str], Handler] = {

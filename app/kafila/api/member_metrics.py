@@ -27,7 +27,8 @@ from kafila.registry.threads import in_thread
 from kafila.telemetry.tasks import cancelled
 
 from .negotiation import Accepted, accepted, without
-from .objects import accept_of, check_form, list_options
+from .object_responses import accept_of, check_form
+from .objects import list_options
 from .proxy import MemberProxy
 from .request import Request, Target
 from .responses import Response, Sender, encoded, send_response, to_yaml

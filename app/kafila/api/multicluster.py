@@ -33,7 +33,8 @@ from kafila.watch import Entry
 from . import tables
 from .authorization import verb_of
 from .negotiation import Accepted, accepted
-from .objects import check_form, list_options
+from .object_responses import check_form
+from .objects import list_options
 from .request import Request
 from .responses import CHUNK, COMMON, ZIPPED, Response, Sender, encoded, send_response, to_yaml, warning_headers
 

@@ -28,7 +28,7 @@ from .bodies import Receive
 from .frames import Frames
 from .multicluster import Reader, accept_of, asked_of, entry_of, field_test, options_of, shown_kind
 from .negotiation import Accepted, for_streams
-from .objects import check_form
+from .object_responses import check_form
 from .request import Request
 from .responses import COMMON, Sender, warning_headers
 from .watching import initial_events, timeout_of, until_gone
