@@ -20,6 +20,9 @@ from kafila.identity.serving import chosen
 
 _ALPN = ["http/1.1"]
 _REMEMBERED: Final = 4096
+# OpenSSL's X509_V_FLAG_NO_CHECK_TIME: with each request it is asked whether a certificate has ended. Who shows one that has is told
+# so by an answer (401); a handshake that fails is a connection that is cut off to clients, and kubectl tries again for minutes.
+_NO_CHECK_TIME: Final = ssl.VerifyFlags(0x200000)
 _chains: OrderedDict[bytes, tuple[bytes, ...]] = (
     OrderedDict()
 )  # by certificate, how it was verified last; newest at the end
@@ -61,6 +64,7 @@ def context_of(pair: KeyPair, trusted: Iterable[bytes] = ()) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.verify_mode = ssl.CERT_OPTIONAL
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # an authority need not be signed by itself, as in Go
+    context.verify_flags |= _NO_CHECK_TIME
     context.set_alpn_protocols(_ALPN)
     for authorities in trusted:
         context.load_verify_locations(cadata=authorities.decode())

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Final
 
 from cryptography import x509
 from cryptography.x509.oid import NameOID
@@ -20,13 +20,25 @@ from .users import AUTHENTICATED, CREDENTIAL, InvalidCredential, fits_header
 UID: Final = x509.ObjectIdentifier("1.3.6.1.4.1.57683.2")
 
 
-class Holder(NamedTuple):
-    user: User
-    ends: float  # seconds since the epoch
+@lru_cache(maxsize=1024)
+def _life(der: bytes) -> tuple[float, float]:
+    """When it begins and ends, in seconds since the epoch; never, where that cannot be read."""
+    try:
+        certificate = x509.load_der_x509_certificate(der)
+    except ValueError:  # OpenSSL is less strict
+        return 0.0, 0.0
+    return certificate.not_valid_before_utc.timestamp(), certificate.not_valid_after_utc.timestamp()
+
+
+def check_life(chain: Iterable[bytes], now: float) -> None:
+    """Of certificates (DER) that the TLS layer has verified, but for the time, as in Go with those above them. Raises InvalidCredential."""
+    for begins, ends in map(_life, chain):
+        if not begins <= now <= ends:
+            raise InvalidCredential("x509: certificate has expired or is not yet valid")
 
 
 @lru_cache(maxsize=1024)
-def holder_of(der: bytes) -> Holder | None:
+def user_of(der: bytes) -> User | None:
     """None for a certificate that names nobody, or whose names cannot be passed on."""
     try:
         certificate = x509.load_der_x509_certificate(der)
@@ -40,8 +52,7 @@ def holder_of(der: bytes) -> Holder | None:
         return None
     known = [] if AUTHENTICATED in groups else [AUTHENTICATED]
     extra = ((CREDENTIAL, (f"X509SHA256={hashlib.sha256(der).hexdigest()}",)),)
-    user = User(name, (*groups, *known), uids[0] if uids else "", extra)
-    return Holder(user, certificate.not_valid_after_utc.timestamp())
+    return User(name, (*groups, *known), uids[0] if uids else "", extra)
 
 
 def client_certificates(authorities: Callable[[], frozenset[bytes]] | None = None) -> RequestAuthenticator:
@@ -54,11 +65,10 @@ def client_certificates(authorities: Callable[[], frozenset[bytes]] | None = Non
             return None
         if authorities is not None and authorities().isdisjoint(peer.chain):
             raise InvalidCredential("x509: certificate signed by unknown authority")
-        holder = holder_of(peer.certificate)
-        if holder is None:  # it names nobody, and whoever shows it does not mean to be nobody
+        user = user_of(peer.certificate)
+        if user is None:  # it names nobody, and whoever shows it does not mean to be nobody
             raise InvalidCredential("x509: subject without a usable common name")
-        if holder.ends < time.time():
-            raise InvalidCredential("x509: certificate has expired or is not yet valid")
-        return holder.user
+        check_life((peer.certificate, *peer.chain), time.time())
+        return user
 
     return authenticate

@@ -5,6 +5,7 @@ Only to who shows a certificate of the proxies' own authority these headers mean
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
@@ -14,6 +15,7 @@ from cryptography import x509
 from kafila.identity.certificates import name_of
 from kafila.registry import User
 
+from .certificates import check_life
 from .credentials import Credentials, RequestAuthenticator
 from .impersonation import unescaped
 from .users import InvalidCredential, authenticated
@@ -37,6 +39,7 @@ def front_proxy(authorities: Callable[[], frozenset[bytes]], names: HeaderNames)
         peer = credentials.peer
         if peer is None or authorities().isdisjoint(peer.chain):
             return None
+        check_life(peer.chain, time.time())
         if names.allowed and _common_name(peer.certificate) not in names.allowed:
             raise InvalidCredential("x509: the common name is not in the list of allowed proxies")
         headers = credentials.headers

@@ -155,6 +155,16 @@ def test_certificates_of_our_own_and_of_another_authority(plane: Plane) -> None:
         plane.who(issue(OTHERS, "jane"))
 
 
+@pytest.mark.parametrize("days", [-2, 2])
+def test_who_shows_a_certificate_that_has_ended_or_not_begun_is_told(plane: Plane, days: int) -> None:
+    """By an answer, as of kube-apiserver: kubectl tries again for minutes where a handshake is cut off."""
+    now, day = datetime.now(UTC) + timedelta(days=days), timedelta(days=1)
+    wrong = issue(CLIENTS, "jane", lifetime=day, now=now)
+    assert plane.who(wrong) == 401
+    assert plane.who(wrong, token="plain")["username"] == "plain"
+    assert plane.who(issue(PROXIES, "aggregator", lifetime=day, now=now), **MASTERS) == 401
+
+
 def test_servers_beside_ours_can_read_both_authorities(plane: Plane) -> None:
     with plane.client(plane.admin) as client:
         found = client.get("/api/v1/namespaces/kube-system/configmaps/extension-apiserver-authentication").json()

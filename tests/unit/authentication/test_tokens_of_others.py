@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 import orjson
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from kafila.authentication.audiences import for_this_server
 from kafila.authentication.credentials import Credentials, Known, Peer
@@ -15,6 +18,7 @@ from kafila.authentication.token_file import read_tokens, token_file
 from kafila.authentication.users import InvalidCredential
 from kafila.authentication.webhook import TokenWebhook, known_of
 from kafila.core.webhooks import WebhookError
+from kafila.identity.certificates import KeyPair, issue, new_authority
 from kafila.registry import User
 
 
@@ -118,8 +122,14 @@ async def test_a_webhook_that_is_away_lets_nobody_in(monkeypatch: pytest.MonkeyP
     assert len(tries) == 2
 
 
+def _der(pair: KeyPair) -> bytes:
+    return x509.load_pem_x509_certificate(pair.certificate).public_bytes(Encoding.DER)
+
+
 def test_headers_of_a_proxy_count_with_its_certificate_only() -> None:
-    authenticate = front_proxy(lambda: frozenset({b"ca"}), HeaderNames(user=["X-Other", "X-Remote-User"]))
+    authority = new_authority("proxies")
+    ca = _der(authority)
+    authenticate = front_proxy(lambda: frozenset({ca}), HeaderNames(user=["X-Other", "X-Remote-User"]))
     headers = [
         (b"x-remote-user", b" jane "),
         (b"x-remote-user", b"joe"),
@@ -129,10 +139,14 @@ def test_headers_of_a_proxy_count_with_its_certificate_only() -> None:
         (b"x-remote-uid", b"7"),
         (b"x-remote-extra-a%2fb", b"c"),
     ]
-    proxy = Peer(b"leaf", (b"leaf", b"ca"))
+    leaf, old = _der(issue(authority, "proxy")), _der(issue(authority, "proxy", lifetime=timedelta(seconds=-1)))
+    proxy = Peer(leaf, (leaf, ca))
     assert authenticate(Credentials(headers, "", proxy)) == User(
         "jane", ("dev", "ops", "system:authenticated"), "7", (("a/b", ("c",)),)
     )
-    for peer in (None, Peer(b"leaf"), Peer(b"leaf", (b"leaf", b"other"))):
+    for peer in (None, Peer(leaf), Peer(leaf, (leaf, b"other"))):
         assert authenticate(Credentials(headers, "", peer)) is None
+    for wrong in (old, b"no certificate"):
+        with pytest.raises(InvalidCredential):
+            authenticate(Credentials(headers, "", Peer(wrong, (wrong, ca))))
     assert authenticate(Credentials([(b"x_remote_user", b"admin"), (b"x-remote-group", b"g")], "", proxy)) is None

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from kafila.authentication.certificates import holder_of
+from kafila.authentication.certificates import user_of
 from kafila.authentication.users import CREDENTIAL
 from kafila.identity.certificates import issue, new_authority, new_signing_key, private_key
 from kafila.identity.keys import shared_keys
@@ -29,9 +29,8 @@ CA = x509.load_pem_x509_certificate(AUTHORITY.certificate)
 def test_clients_are_named_by_their_certificate() -> None:
     certificate = x509.load_pem_x509_certificate(issue(AUTHORITY, "jane", ["system:masters", "dev"]).certificate)
     certificate.verify_directly_issued_by(CA)
-    holder = holder_of(certificate.public_bytes(Encoding.DER))
-    assert holder is not None
-    user = holder.user
+    user = user_of(certificate.public_bytes(Encoding.DER))
+    assert user is not None
     assert user.extra == ((CREDENTIAL, (f"X509SHA256={certificate.fingerprint(SHA256()).hex()}",)),)
     assert (user.name, set(user.groups)) == ("jane", {"system:masters", "dev", "system:authenticated"})
     usage = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
@@ -45,9 +44,9 @@ def test_of_several_common_names_the_last_counts() -> None:
     builder = builder.not_valid_before(CA.not_valid_before_utc).not_valid_after(CA.not_valid_after_utc)
     key = private_key(AUTHORITY)
     made = builder.public_key(key.public_key()).serial_number(1).sign(key, SHA256())
-    holder = holder_of(made.public_bytes(Encoding.DER))
-    assert holder is not None
-    assert holder.user.name == "jane"
+    user = user_of(made.public_bytes(Encoding.DER))
+    assert user is not None
+    assert user.name == "jane"
 
 
 def test_servers_answer_for_their_hosts() -> None:
