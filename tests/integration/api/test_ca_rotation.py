@@ -70,7 +70,7 @@ class Plane:
         (system,) = (each for each in roots if each["metadata"]["name"] == "extension-apiserver-authentication")
         found.add(system["data"]["client-ca-file"])
         secret = json.loads(self.kubectl("get", "secret", "robot", "-o", "json"))
-        return found | {base64.b64decode(secret["data"]["ca.crt"]).decode()}
+        return found | {base64.b64decode((secret.get("data") or {}).get("ca.crt", "")).decode()}
 
     def events(self) -> list[tuple[str, str]]:
         found = json.loads(self.kubectl("get", "events", "-o", "json"))["items"]
@@ -92,6 +92,8 @@ def plane(module_folder: Path, kubectl: Path) -> Iterator[Plane]:
     ):
         plane = Plane(data, kubectl)
         (folder / "token.json").write_text(json.dumps(TOKEN))
+        # without its account it would be taken away, and that is made after the start
+        wait_until(lambda: plane.kubectl("get", "-n", "default", "serviceaccounts", "-o", "name") != "")
         plane.kubectl("create", "-n", "default", "-f", str(folder / "token.json"))
         wait_until(lambda: plane.published() == {plane.bundle()})
         yield plane
