@@ -9,39 +9,27 @@ import asyncio
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from kafila.store.embedded import EmbeddedPostgres
 from tests.conftest import open_folder
+from tests.history import checkout, newest_migration
 
 from .process_load import Load
 from .processes import KAFILA, ControlPlane, Serve, serving
 from .store_proxy import Proxy
 
-ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.long
 
 
-def _git(*arguments: str) -> str:
-    done = subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, check=False)
-    return done.stdout.strip()
-
-
 @pytest.fixture(scope="module")
-def earlier() -> AsyncIterator[Path]:
+def earlier() -> Iterator[Path]:
     """A checkout of what came before the newest migration."""
-    newest = sorted((ROOT / "migrations" / "versions").glob("0*.py"))[-1]
-    added = _git("log", "--diff-filter=A", "--format=%H", "-1", "--", str(newest.relative_to(ROOT)))
-    before = _git("rev-parse", f"{added}^") if added else ""
-    if not before:
-        pytest.skip("a checkout without history has no earlier version")
-    with open_folder() as folder:
-        archive = subprocess.run(["git", "-C", str(ROOT), "archive", before], capture_output=True, check=True).stdout
-        subprocess.run(["tar", "-x", "-C", str(folder)], input=archive, check=True)
-        yield folder
+    with checkout(f"{newest_migration()}^") as tree:
+        yield tree
 
 
 @pytest.fixture
