@@ -22,6 +22,7 @@ for _name, _file in (
     ("cluster_streams", "streams.py"),
     ("cluster_rollouts", "rollouts.py"),
     ("cluster_karmada_agent", "karmada_agent.py"),
+    ("cluster_workers", "workers.py"),
 ):
     if _name not in sys.modules:
         _spec = importlib.util.spec_from_file_location(_name, Path(__file__).with_name(_file))

@@ -53,9 +53,19 @@ class Answer(NamedTuple):
 class Serve:
     """One process. Its port and its certificate are those of its kubeconfig; both are new after each start."""
 
-    def __init__(self, folder: Path, role: str, dsn: str, flags: Sequence[str] = (), tree: Path | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        role: str,
+        dsn: str,
+        flags: Sequence[str] = (),
+        tree: Path | None = None,
+        host: str = "",
+    ) -> None:
+        """``host``: the name of the machine that it believes to run on, so that others do not see when it is dead."""
         self.folder = folder
         self.tree = tree  # a checkout of another version, None for this one
+        self._host = host
         self._flags = flags
         self.role = role
         self._dsn = dsn
@@ -86,6 +96,8 @@ class Serve:
             f"--controllers={WITHOUT_ACCOUNTS}",
         ]
         command += ["--bind", "127.0.0.1:0", "--database-url", self._dsn, *self._flags]
+        if self._host:
+            command = ["unshare", "--uts", "sh", "-c", 'hostname "$0" && exec "$@"', self._host, *command]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 command,
