@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import time
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -128,6 +129,7 @@ class Session:
             ending.push_async_callback(_stop_controllers, connection)
             recorder.start()
             await router.start()
+            await self._compare_clocks()
             connection.open(router.controllers_for(connection))
             log.info("agent ready", cluster=self._options.name)
             self._health.ready = True
@@ -238,10 +240,22 @@ class Session:
                 try:
                     await self._renew_lease(cluster)
                     RENEWALS.labels("success").inc()
+                    await self._compare_clocks()
                 except (KubeconfigError, StatusError, Unreachable) as error:
                     RENEWALS.labels("error").inc()
                     log.warning("lease not renewed", error=str(error))
             await asyncio.sleep(self._options.lease_duration / 4)
+
+    async def _compare_clocks(self) -> None:
+        """What is said of the member's clock is said to who reads it there: by the control plane's, and not by ours."""
+        clock = asyncio.get_running_loop().time
+        began, conduct = clock(), self._plane.conduct
+        try:
+            _, headers, _ = await self._plane.exchange("GET", "/livez")
+        except (KubeconfigError, StatusError, Unreachable):
+            return  # it stays as it was
+        conduct.probed(clock() - began, headers, time.time())
+        self._member.conduct.ours = -conduct.skew
 
     async def _renew_lease(self, cluster: Object) -> None:
         name, namespace = self._options.name, constants.NAMESPACE_KARMADA_CLUSTER

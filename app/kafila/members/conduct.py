@@ -63,6 +63,9 @@ class Conduct:
         self._failure = ""
         self._took: deque[float] = deque(maxlen=PROBES)
         self._skew = 0.0
+        self.ours = (
+            0.0  # seconds that our clock is ahead of the control plane's, where that is another's: we are an agent
+        )
         self._missing: dict[str, tuple[Missing, float]] = {}  # by what was asked
 
     def answered(self, what: str, status: int, body: bytes, now: float) -> None:

@@ -6,7 +6,7 @@ A Cluster must not be written for every answer of its member: figures are coarse
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from kafila.core.clock import human_duration, rfc3339
@@ -29,7 +29,7 @@ def conditions(conduct: Conduct, waiting: int, now: float) -> dict[str, Object |
     return {
         RESPONSIVE: responsive(conduct, waiting, now),
         PERMITTED: _permitted(conduct, now),
-        CLOCK: _clock(conduct.skew),
+        CLOCK: _clock({"the member's clock": conduct.skew + conduct.ours, "its agent's clock": conduct.ours}),
     }
 
 
@@ -59,13 +59,16 @@ def _permitted(conduct: Conduct, now: float) -> Object | None:
     return condition(PERMITTED, "False", "Forbidden", message)
 
 
-def _clock(skew: float) -> Object | None:
-    if abs(skew) < SKEWED:
+def _clock(ahead: Mapping[str, float]) -> Object | None:
+    """``ahead``: seconds that each clock is ahead of the control plane's."""
+    found = [
+        f"{whose} is {human_duration(abs(skew))} {'ahead of' if skew > 0 else 'behind'} ours"
+        for whose, skew in ahead.items()
+        if abs(skew) >= SKEWED
+    ]
+    if not found:
         return None
-    message = (
-        f"the member's clock is {human_duration(abs(skew))} {'ahead of' if skew > 0 else 'behind'} ours: tokens and certificates may"
-        " count as expired there, or as not valid yet"
-    )
+    message = f"{', '.join(found)}: tokens and certificates may count as expired there, or as not valid yet"
     return condition(CLOCK, "False", "ClockSkewed", message)
 
 

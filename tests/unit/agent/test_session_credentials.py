@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import Any
 
 import pytest
@@ -11,8 +12,9 @@ import pytest
 from kafila.agent import session
 from kafila.agent.session import AgentOptions, Renewed, Session
 from kafila.identity.certificates import CERTIFICATE_LIFETIME, issue, new_authority
+from kafila.members.conduct import Conduct
 from kafila.members.kubeconfig import KubeconfigError
-from kafila.members.transport import TLS
+from kafila.members.transport import TLS, Unreachable
 
 LOST = "token file /run/token: No such file or directory"
 
@@ -49,6 +51,23 @@ async def test_a_lease_is_renewed_when_there_are_credentials_again() -> None:
     with pytest.raises(Renewed):
         async with asyncio.timeout(5):
             await of(plane, lease_duration=0.01)._keep_lease({"metadata": {"uid": "1"}}, mirror)
+
+
+async def test_clocks_are_compared_with_the_control_planes() -> None:
+    class Answering:
+        conduct = Conduct()
+        away = False
+
+        async def exchange(self, method: str, path: str) -> tuple[int, dict[str, str], bytes]:
+            if self.away:
+                raise Unreachable(LOST, sent=False)
+            return 200, {"Date": format_datetime(datetime.now(UTC) - timedelta(hours=1), usegmt=True)}, b"ok"
+
+    plane = Answering()
+    for away in (False, True):
+        plane.away = away
+        await of(plane)._compare_clocks()  # who answers is both, here
+        assert 3590 < plane.conduct.ours < 3610
 
 
 async def test_a_certificate_is_renewed_when_the_kubeconfig_is_there_again(monkeypatch: pytest.MonkeyPatch) -> None:

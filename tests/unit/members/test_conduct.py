@@ -91,7 +91,13 @@ def test_what_is_said_of_a_member() -> None:
     for _ in range(6):
         conduct.probed(2.5, {"Date": DATE}, WALL - 90.0)
     assert said(RESPONSIVE, now=200.0) == ("Slow", "it answers slowly; answers within 5000ms; 0 changes wait")
-    assert (said(CLOCK) or ("", ""))[1].startswith("the member's clock is 90s ahead of ours")
+    assert (said(CLOCK) or ("", ""))[1].startswith("the member's clock is 90s ahead of ours: tokens")
+    conduct.ours = -90.0  # it is the clock of the agent who looks that is wrong
+    assert (said(CLOCK) or ("", ""))[1].startswith("its agent's clock is 90s behind ours: tokens")
+    conduct.ours = 3600.0
+    told = "the member's clock is 61m ahead of ours, its agent's clock is 60m ahead of ours: tokens"
+    assert (said(CLOCK) or ("", ""))[1].startswith(told)
+    conduct.ours = 0.0
     conduct.answered("POST /deployments", 403, DENIED, 200.0)
     assert (said(PERMITTED, now=200.0) or ("", ""))[1].startswith("our account may not create deployments.apps there")
 
