@@ -4,6 +4,10 @@ By default it goes through the young objects after every 700 new containers (one
 catalog and cache included, a few times while they are loaded: a sixth of a busy process's CPU, and pauses of the event loop.
 What is there when the process is ready is not examined again (it still goes when nothing refers to it), and the young are examined
 in larger batches. So it is with the kinds of a big definition that comes later: hundreds of thousands of objects that stay.
+
+A collection holds the event loop: for about 1 µs per object that stays, since what was made in the last seconds is in no cache of the
+processor any more. So the batches are small enough for a request not to notice (20,000 and ten times as many took 25 and 100 ms),
+and everything is examined as rarely as with larger ones. The CPU is about the same: each object that stays is examined twice.
 """
 
 from __future__ import annotations
@@ -13,8 +17,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import final
 
-YOUNG = 20_000  # containers made since the last collection
-OLDER = 10  # collections of the young for one of those that were left once, and of those for one of everything
+YOUNG = 2_000  # containers made since the last collection
+OLDER = 2  # collections of the young before one of those that were left once, too
+OLDEST = 300  # collections of these before one of everything: some two million containers
 NEVER = 1 << 30
 
 
@@ -35,7 +40,7 @@ class Collector:
         try:
             yield
         finally:
-            gc.set_threshold(YOUNG, OLDER, OLDER)
+            gc.set_threshold(YOUNG, OLDER, OLDEST)
             gc.collect(1)
             gc.freeze()
 
@@ -45,7 +50,7 @@ def collector() -> Iterator[Collector]:
     """Collects nothing until ``settle`` is called; as before after the end."""
     before = gc.get_threshold()
     gc.disable()
-    gc.set_threshold(YOUNG, OLDER, OLDER)
+    gc.set_threshold(YOUNG, OLDER, OLDEST)
     try:
         yield Collector()
     finally:
