@@ -32,14 +32,16 @@ class ReportsFailures(Protocol):
 
 class QueueController(ABC, Generic[K]):
     """``queue``: the name that metrics and logs have for it; ``about``: the resource whose names are its keys, where they are
-    names; ``waits``: as for :class:`~kafila.reconcile.queue.WorkQueue`.
+    names; ``waits``, ``unhurried``: as for :class:`~kafila.reconcile.queue.WorkQueue`.
     """
 
     name: str
     about: str = ""
 
-    def __init__(self, cache: Cache, queue: str, concurrency: int = 1, waits: bool = False) -> None:
-        self.queue: WorkQueue[K] = WorkQueue(queue, self._reconcile, concurrency, waits=waits)
+    def __init__(
+        self, cache: Cache, queue: str, concurrency: int = 1, waits: bool = False, unhurried: bool = False
+    ) -> None:
+        self.queue: WorkQueue[K] = WorkQueue(queue, self._reconcile, concurrency, waits=waits, unhurried=unhurried)
         cache.on_reset(self.resync)
 
     async def start(self) -> None:

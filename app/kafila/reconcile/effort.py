@@ -11,12 +11,15 @@ from typing import Any, final
 class Effort:
     """To be awaited once, in place of what ``begin`` returns; ``seconds`` of processor time that its own steps took so far.
 
-    What it leaves to threads and to tasks of their own is not counted.
+    What it leaves to threads and to tasks of their own is not counted. ``step``: is told of each what it took.
     """
 
-    def __init__(self, begin: Callable[[], Awaitable[None]]) -> None:
+    def __init__(
+        self, begin: Callable[[], Awaitable[None]], step: Callable[[float], None] = lambda seconds: None
+    ) -> None:
         self.seconds = 0.0
         self._begin = begin
+        self._step = step
 
     def __await__(self) -> Generator[Any, Any, None]:
         steps = self._begin().__await__()
@@ -28,7 +31,9 @@ class Effort:
             except StopIteration:
                 return
             finally:
-                self.seconds += time.thread_time() - began
+                took = time.thread_time() - began
+                self.seconds += took
+                self._step(took)
             try:
                 yield waits_for
             except BaseException as error:

@@ -39,13 +39,21 @@ class PriorityQueue(Generic[K]):
     def discard(self, key: K) -> None:
         self._places.pop(key, None)
 
+    def highest(self) -> int:
+        """The priority of the one that is next. Raises IndexError when nobody waits."""
+        return -self._next()[0]
+
     def pop(self) -> K:
         """Raises IndexError when nobody waits."""
-        while True:
-            priority, arrival, key = heapq.heappop(self._heap)
-            if self._places.get(key) == (priority, arrival):
-                del self._places[key]
-                return key
+        key = self._next()[2]
+        heapq.heappop(self._heap)
+        del self._places[key]
+        return key
+
+    def _next(self) -> tuple[int, int, K]:
+        while self._places.get((place := self._heap[0])[2]) != place[:2]:
+            heapq.heappop(self._heap)
+        return place
 
     def clear(self) -> None:
         self._places.clear()

@@ -5,7 +5,8 @@ worked on. Failures come back later and later (``base_delay`` doubling to ``max_
 steps had kept the event loop busy), and never keep other keys waiting.
 
 What is new goes before low priority, which is worked on when nothing new waits, takes half of the places at most, and
-shares the event loop with the low priority of all other queues (:mod:`kafila.reconcile.low_priority`).
+shares the event loop with the low priority of all other queues (:mod:`kafila.reconcile.low_priority`). What need not be
+as quick as new changes, and is not to stand behind a relist either, goes first among it.
 
 Keys may have priorities. A higher one goes first: what is above 0 counts as new, what is below as low priority.
 """
@@ -16,6 +17,7 @@ import asyncio
 import heapq
 import time
 from collections.abc import Awaitable, Callable, Hashable
+from enum import IntEnum
 from typing import Generic, TypeVar, final
 
 import structlog
@@ -48,6 +50,14 @@ class Requeue(Exception):
         self.timed = timed
 
 
+class Standing(IntEnum):
+    """Who goes before whom; of two that a key was added with the higher one holds."""
+
+    LOW = 0
+    FIRST = 1  # of low priority
+    NEW = 2
+
+
 @final
 class WorkQueue(Generic[K]):
     def __init__(
@@ -60,9 +70,11 @@ class WorkQueue(Generic[K]):
         priority: Callable[[K], int] = lambda key: 0,
         also: tuple[str, ...] = (),
         waits: bool = False,
+        unhurried: bool = False,
     ) -> None:
         """``also``: what Karmada calls the work on its keys (:mod:`kafila.reconcile.measures`). ``waits``: work on them is mostly
-        waiting for others, so that nobody's low priority makes room for it.
+        waiting for others, so that nobody's low priority makes room for it. ``unhurried``: nothing in it counts as new; what is
+        goes first among its low priority.
         """
         self.name = name
         self.on_failure: Callable[[K, Exception], None] | None = (
@@ -74,19 +86,18 @@ class WorkQueue(Generic[K]):
         self._max_delay = max_delay
         self._priority = priority
         self._waits = waits
+        self._unhurried = unhurried
         self._ready: PriorityQueue[K] = PriorityQueue()
         self._background: PriorityQueue[K] = PriorityQueue()  # low priority: worked on when nothing else waits
         self._turns: LowPriorityTurns | None = None  # that of the event loop, while there is work
         self._asked = False  # for a turn in it
         self._pumping = False  # in a moment
         self._running: set[K] = set()
-        self._old: set[K] = set()  # running ones of low priority
-        self._again: dict[K, bool] = {}  # added while they run; whether with low priority
+        self._old: dict[K, Standing] = {}  # running ones of low priority
+        self._again: dict[K, Standing] = {}  # added while they run
         self._failures: dict[K, int] = {}
         self._later: list[tuple[float, int, K]] = []
-        self._due: dict[
-            K, tuple[float, bool]
-        ] = {}  # the earliest time a key is to come back, and whether with low priority
+        self._due: dict[K, tuple[float, Standing]] = {}  # the earliest time a key is to come back
         self._counter = 0
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -95,15 +106,41 @@ class WorkQueue(Generic[K]):
         self._measures = QueueMeasures(name, also)
         self._added: dict[K, float] = {}  # when what waits was added
 
-    def add(self, key: K, background: bool = False) -> None:
-        """``background``: with low priority (start, relist); a user's new change goes first."""
+    def add(self, key: K, background: bool = False, first: bool = False) -> None:
+        """``background``: with low priority (start, relist); a user's new change goes first. ``first``: before all else that has
+        low priority.
+        """
+        self._add(key, self._standing(background, first))
+
+    def add_after(self, key: K, seconds: float, background: bool = False, first: bool = False) -> None:
+        """The earliest of several times wins."""
+        due, standing = time.monotonic() + seconds, self._standing(background, first)
+        known = self._due.get(key)
+        if known is not None:
+            standing = max(standing, known[1])
+            if known[0] <= due:
+                self._due[key] = known[0], standing
+                return
+        self._due[key] = due, standing
+        self._counter += 1
+        heapq.heappush(self._later, (due, self._counter, key))
+        self._arm()
+
+    def _standing(self, background: bool, first: bool) -> Standing:
+        if first or (self._unhurried and not background):
+            return Standing.FIRST
+        return Standing.LOW if background else Standing.NEW
+
+    def _add(self, key: K, standing: Standing) -> None:
         if key in self._running:
-            self._again[key] = background and self._again.get(key, True)
+            self._again[key] = max(standing, self._again.get(key, Standing.LOW))
             return
         priority = self._priority(key)
-        if not priority and background and key in self._ready:
-            return
-        behind = priority < 0 or (background and not priority)
+        behind = priority < 0 or (standing < Standing.NEW and not priority)
+        if behind and not priority:
+            if key in self._ready or (standing is Standing.LOW and key in self._background):
+                return
+            priority = int(standing)
         line, other = (self._background, self._ready) if behind else (self._ready, self._background)
         if not line.put(key, priority):
             return
@@ -111,25 +148,14 @@ class WorkQueue(Generic[K]):
         self._measures.added()
         self._added.setdefault(key, time.perf_counter())
         self._idle.clear()
+        if self._asked and behind and standing is Standing.FIRST:
+            assert self._turns is not None
+            self._turns.hurry(self._take_turn)
         self._pump_soon()
-
-    def add_after(self, key: K, seconds: float, background: bool = False) -> None:
-        """The earliest of several times wins."""
-        due = time.monotonic() + seconds
-        known = self._due.get(key)
-        if known is not None:
-            background = background and known[1]
-            if known[0] <= due:
-                self._due[key] = known[0], background
-                return
-        self._due[key] = due, background
-        self._counter += 1
-        heapq.heappush(self._later, (due, self._counter, key))
-        self._arm()
 
     def is_low_priority(self, key: K) -> bool:
         """For the reconciler: whether the key came without anything new being known of it."""
-        return key in self._old and self._again.get(key, True)
+        return key in self._old and self._again.get(key, Standing.LOW) < Standing.NEW
 
     def start(self) -> None:
         self._started = True
@@ -192,7 +218,7 @@ class WorkQueue(Generic[K]):
         if not self._asked and self._may_begin_low_priority():
             assert self._turns is not None
             self._asked = True
-            self._turns.ask(self._take_turn)
+            self._turns.ask(self._take_turn, first=self._background.highest() >= Standing.FIRST)
         self._measures.depth(len(self._ready) + len(self._background))
 
     def _may_begin_low_priority(self) -> bool:
@@ -204,8 +230,9 @@ class WorkQueue(Generic[K]):
     def _take_turn(self) -> None:
         self._asked = False
         if self._may_begin_low_priority():
+            first = self._background.highest() >= Standing.FIRST
             key = self._background.pop()
-            self._old.add(key)
+            self._old[key] = Standing.FIRST if first else Standing.LOW
             self._begin(key)
         self._pump()
 
@@ -218,12 +245,15 @@ class WorkQueue(Generic[K]):
     async def _run(self, key: K) -> None:
         assert self._turns is not None
         working.set(self.name)
-        started, old = time.perf_counter(), key in self._old
-        holds_up = not old and not self._waits
+        started, standing = time.perf_counter(), self._old.get(key, Standing.NEW)
+        holds_up = standing is Standing.NEW and not self._waits
         self._measures.begun(started - self._added.pop(key, started))
         if holds_up:
             self._turns.new_begins()
-        effort = Effort(lambda: self._reconcile(key))
+        old = standing < Standing.NEW
+        effort = (
+            Effort(lambda: self._reconcile(key), self._turns.spent) if old else Effort(lambda: self._reconcile(key))
+        )
         result: Result | None = "error"
         try:
             await effort
@@ -232,35 +262,41 @@ class WorkQueue(Generic[K]):
         except Requeue as again:
             result = "requeue_after"
             self._failures.pop(key, None)
-            self.add_after(key, again.seconds, background=old and not again.timed)
+            self._add_again(key, again.seconds, Standing.NEW if again.timed else standing)
         except asyncio.CancelledError as cancelled:
             if _to_end():
                 result = None
                 raise
             error = RuntimeError("what it waited for was cancelled")
             error.__cause__ = cancelled
-            self._failed(key, error, effort.seconds, old)
+            self._failed(key, error, effort.seconds, standing)
         except Exception as error:
-            self._failed(key, error, effort.seconds, old)
+            self._failed(key, error, effort.seconds, standing)
         finally:
             self._measures.ended(time.perf_counter() - started, result)
             if holds_up:
                 self._turns.new_ends()
             self._running.discard(key)
-            self._old.discard(key)
+            self._old.pop(key, None)
             if key in self._again:
-                self.add(key, background=self._again.pop(key))
+                self._add(key, self._again.pop(key))
             self._pump()
             if not (self._ready or self._background or self._running):
                 self._idle.set()
 
-    def _failed(self, key: K, error: Exception, seconds: float, background: bool) -> None:
+    def _add_again(self, key: K, seconds: float, standing: Standing) -> None:
+        if standing is Standing.FIRST:
+            self.add_after(key, seconds, first=True)
+        else:
+            self.add_after(key, seconds, standing is Standing.LOW)
+
+    def _failed(self, key: K, error: Exception, seconds: float, standing: Standing) -> None:
         """``seconds``: for so long it had kept the event loop busy. It comes back, whatever becomes of telling why."""
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
         delay = min(max(exponential(failures, self._base_delay, self._max_delay), seconds), self._max_delay)
         self._measures.retried()
-        self.add_after(key, delay, background)
+        self._add_again(key, delay, standing)
         if failures < 3 or failures % 10 == 0:
             log.warning("reconcile failed", controller=self.name, key=str(key), error=str(error), retry_in=delay)
         if not is_expected(error):
@@ -286,7 +322,7 @@ class WorkQueue(Generic[K]):
             known = self._due.get(key)
             if known is not None and known[0] == due:
                 del self._due[key]
-                self.add(key, background=known[1])
+                self._add(key, known[1])
         self._timer = None
         self._arm()
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import Any
 
@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from prometheus_client import REGISTRY
 
 from kafila.core.errors import StatusError
+from kafila.reconcile.low_priority import PAUSE, RECENT, LowPriorityTurns
 from kafila.reconcile.priority_queue import PriorityQueue
 from kafila.reconcile.queue import Requeue, WorkQueue
 
@@ -26,10 +27,12 @@ class Bench:
         self.failures: dict[str, list[Exception]] = {}
         self.gate = asyncio.Event()
         self.gate.set()
+        self.on_begin: Callable[[str], None] = lambda key: None
         self.queue: WorkQueue[str] = WorkQueue("test", self._work, concurrency, **options)
 
     async def _work(self, key: str) -> None:
         self.seen.append(key)
+        self.on_begin(key)
         self.running[key] += 1
         assert self.running[key] == 1
         try:
@@ -120,41 +123,168 @@ async def test_the_backlogs_of_all_queues_share_the_loop() -> None:
         await bench.queue.stop()
 
 
+class Clock:
+    """That of the event loop: it stands still until the test says otherwise."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._now = 1000.0
+        monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: self._now)
+
+    async def after(self, seconds: float) -> None:
+        self._now += seconds
+        for _ in range(20):
+            await asyncio.sleep(0)
+
+
 async def test_the_backlog_pauses_while_something_new_is_worked_on_and_goes_on_all_the_same(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    pauses: list[Callable[[], None]] = []
-    loop = asyncio.get_running_loop()
-
-    def call_later(seconds: float, end: Callable[[], None]) -> asyncio.TimerHandle:
-        """A pause ends when the test says so."""
-        handle = original(3600, end)
-        pauses.append(lambda: None if handle.cancelled() else end())
-        return handle
-
-    original = loop.call_later
-    monkeypatch.setattr(loop, "call_later", call_later)
+    clock = Clock(monkeypatch)
     new, old = Bench(), Bench()
     new.gate.clear()
     new.queue.start()
     old.queue.start()
     new.queue.add("new")
     await new.turn()
-    for key in ("old1", "old2"):
+    for key in ("old1", "old2", "old3"):
         old.queue.add(key, background=True)
-    await old.turn()
+    await clock.after(0.9 * PAUSE)
     assert old.seen == []
     for seen in (["old1"], ["old1", "old2"]):  # although the new one has not come to its end
-        pauses.pop()()
-        await old.turn()
+        await clock.after(PAUSE)
         assert old.seen == seen
-    old.queue.add("old3", background=True)
-    await old.turn()
-    assert old.seen == ["old1", "old2"]
     new.gate.set()
     await new.queue.idle()
-    await old.turn()
-    assert old.seen == ["old1", "old2", "old3"]  # at once
+    await clock.after(PAUSE)
+    assert old.seen == ["old1", "old2", "old3"]
+
+
+async def test_low_priority_takes_a_third_of_the_loop_while_new_changes_are_recent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = Clock(monkeypatch)
+    turns, given = LowPriorityTurns(asyncio.get_running_loop()), list[int]()
+
+    async def asked(number: int) -> None:
+        turns.ask(lambda: given.append(number))
+        await clock.after(0)
+
+    for number in range(3):
+        await asked(number)
+        turns.spent(0.005)
+    assert given == [0, 1, 2]  # nothing new: at once
+    turns.new_begins()
+    turns.new_ends()
+    await clock.after(PAUSE)
+    await asked(3)
+    turns.spent(0.002)
+    await asked(4)
+    await clock.after(0.003)
+    assert given[3:] == [3]
+    await clock.after(0.0011)
+    assert given[3:] == [3, 4]
+    turns.spent(10.0)  # however long it was, the next one comes
+    await asked(5)
+    await clock.after(PAUSE + 0.0001)
+    assert given[5:] == [5]
+    await clock.after(RECENT)
+    turns.spent(0.005)
+    await asked(6)
+    assert given[6:] == [6]
+
+
+async def test_what_is_new_goes_before_the_turn_that_low_priority_would_have_had(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = Clock(monkeypatch)
+    turns, given = LowPriorityTurns(asyncio.get_running_loop()), list[int]()
+    turns.new_begins()
+    turns.new_ends()
+    turns.spent(0.002)
+    turns.ask(lambda: given.append(1))
+    turns.new_begins()
+    await clock.after(0.005)
+    assert given == []
+    turns.new_ends()
+    await clock.after(0)
+    assert given == [1]
+
+
+async def test_steps_are_carried_out_in_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+    turns, done = LowPriorityTurns(asyncio.get_running_loop()), list[int]()
+
+    def steps() -> Iterator[None]:
+        for number in range(3):
+            done.append(number)
+            yield
+
+    turns.new_begins()
+    going = asyncio.create_task(turns.carry_out(steps()))
+    await clock.after(0)
+    for number in range(3):
+        assert len(done) == number + 1
+        await clock.after(PAUSE)
+    await going
+    cancelled = asyncio.create_task(turns.carry_out(steps()))
+    await clock.after(0)
+    cancelled.cancel()
+    await clock.after(PAUSE)
+    assert cancelled.cancelled()
+    assert done == [0, 1, 2, 0]
+
+
+async def test_what_is_in_a_hurry_goes_first_among_low_priority(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+    new, old, other = Bench(), Bench(), Bench()
+    new.gate.clear()
+    new.queue.start()
+    new.queue.add("new")
+    await new.turn()
+    began: list[str] = []
+    for bench in (old, other):
+        bench.queue.start()
+        bench.on_begin = began.append
+    for key in ("a1", "a2", "a3"):
+        old.queue.add(key, background=True)
+    for key in ("b1", "b2"):
+        other.queue.add(key, background=True)
+    await clock.after(0)
+    other.queue.add("b2", first=True)
+    other.queue.add("b2", background=True)  # it keeps its place
+    old.queue.add("a2", first=True)
+    for _ in range(5):
+        await clock.after(PAUSE)
+    assert began == ["b2", "a2", "b1", "a1", "a3"]
+    old.queue.add("a2", first=True)
+    old.queue.add("a4")
+    await clock.after(0)
+    assert began[5:] == ["a4"]  # which is new
+    await clock.after(PAUSE)
+    assert began[5:] == ["a4", "a2"]
+    await new.queue.stop()
+
+
+async def test_in_an_unhurried_queue_what_comes_by_itself_goes_before_what_is_enqueued_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = Clock(monkeypatch)
+    new, late = Bench(), Bench(unhurried=True)
+    new.gate.clear()
+    new.queue.start()
+    new.queue.add("new")
+    await new.turn()
+    late.queue.start()
+    for key in ("old1", "old2"):
+        late.queue.add(key, background=True)
+    late.queue.add("soon")
+    await clock.after(0.9 * PAUSE)
+    assert late.seen == []
+    late.failures["soon"] = [Requeue(0, timed=True)]
+    for _ in range(4):
+        await clock.after(PAUSE)
+    assert late.seen == ["soon", "soon", "old1", "old2"]
+    await new.queue.stop()
 
 
 async def test_what_comes_back_of_the_backlog_is_backlog() -> None:
