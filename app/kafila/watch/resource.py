@@ -57,10 +57,10 @@ class Resource:
         for key in keys:
             yield objects[key]
 
-    def chunks(self) -> Iterator[list[Entry]]:
-        """All entries in order. Between two chunks others may write: what is behind is seen as it is by then."""
+    def chunks(self, namespace: str = "") -> Iterator[list[Entry]]:
+        """All entries in order, of one namespace when given. Between two chunks others may write: what is behind is seen as it is by then."""
         after: str | None = None
-        while chunk := list(islice(self.entries(after=after), CHUNK)):
+        while chunk := list(islice(self.entries(namespace, after), CHUNK)):
             yield chunk
             after = path_of(chunk[-1].key.namespace, chunk[-1].key.name)
 

@@ -104,17 +104,57 @@ async def test_a_cluster_that_changes_is_noted_and_its_bindings_are_looked_for_l
     for name in names:
         await failing.create(failing.config(name))
     await failing.until(lambda: all(failing.in_clusters("ConfigMap", name) == ["m1", "m2"] for name in names))
-    queue = failing.queue("taint-eviction")
-    waiting: list[int] = []
+    await failing.rest()
+    queues = [failing.queue(name) for name in ("taint-eviction", "resource-template-again", "resource-template")]
+    waiting: list[list[int]] = []
 
     def look(event: Any) -> None:
         if event.old.meta.generation != event.new.meta.generation:
-            waiting.append(len(queue))
+            waiting.append(list(map(len, queues)))
 
     failing.registry.cache.listen("clusters.cluster.karmada.io", look)
     await taint(failing, "m2", TAINT)
-    assert waiting == [1]
+    assert waiting == [[1, 1, 0]]
     await failing.until(lambda: all(failing.in_clusters("ConfigMap", name) == ["m1"] for name in names))
+
+
+async def test_new_templates_go_before_evictions_and_these_before_what_is_decided_about_anew(failing: Lab) -> None:
+    await failing.create(failing.policy(select=[{"apiVersion": "v1", "kind": "ConfigMap"}]))
+    names = [f"c{number}" for number in range(40)]
+    for name in names:
+        await failing.create(failing.config(name))
+    await failing.until(lambda: all(failing.in_clusters("ConfigMap", name) == ["m1", "m2"] for name in names))
+    await failing.rest()
+    queue = failing.queue("resource-template")
+    runs: list[tuple[str, bool]] = []  # templates as they are begun with, and whether with low priority
+    evicted: dict[str, int] = {}  # how many runs there were when it was told to leave
+    reconcile = queue._reconcile
+
+    async def noted(key: Any) -> None:
+        runs.append((key.name, queue.is_low_priority(key)))
+        await reconcile(key)
+
+    def look(event: Any) -> None:
+        if event.new is not None and event.new.decode()["spec"].get("gracefulEvictionTasks"):
+            evicted.setdefault(event.key.name.removesuffix("-configmap"), len(runs))
+
+    queue._reconcile = noted
+    failing.registry.cache.listen("resourcebindings.work.karmada.io", look)
+    await taint(failing, "m2", TAINT)
+    await failing.until(lambda: evicted)
+    new = [f"new{number}" for number in range(3)]
+    for name in new:
+        created = len(runs)
+        await failing.create(failing.config(name))
+        await failing.until(lambda name=name: (name, False) in runs)
+        between = runs[created : runs.index((name, False))]
+        assert sum(low for _, low in between) <= 2, f"one that had its turn, and another until it was stored: {between}"
+    await failing.until(lambda: len(evicted) == len(names))
+    await failing.rest()
+    for name, count in evicted.items():
+        assert (name, True) in runs[count:], f"{name} went before new templates: {runs}"
+        between = runs[count : runs.index((name, True), count)]
+        assert sum(low and evicted[run] >= count for run, low in between) <= 4, f"{name} waited for others: {between}"
 
 
 async def test_tolerated_for_a_while(failing: Lab) -> None:

@@ -37,7 +37,7 @@ class ApplicationFailover(QueueController[Key]):
     name = "applicationFailover"
 
     def __init__(self, registry: Registry, recorder: Recorder, interpreting: Interpreting, gates: Gates) -> None:
-        super().__init__(registry.cache, "application-failover", concurrency=4)
+        super().__init__(registry.cache, "application-failover", concurrency=4, unhurried=True)
         self._registry = registry
         self._recorder = recorder
         self._interpreting = interpreting

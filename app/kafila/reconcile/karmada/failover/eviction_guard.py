@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final, final
 
 from kafila.core.resources import Key
@@ -11,10 +11,12 @@ from kafila.placement.failover.taints import no_execute
 from kafila.placement.spec import target_names
 from kafila.placement.types import Binding, Cluster
 from kafila.placement.withdrawal import Limits, generation, is_approved
+from kafila.reconcile.chunks import Chunks
 from kafila.reconcile.events import Recorder
 from kafila.reconcile.karmada.clusters import Clusters
 from kafila.reconcile.karmada.kinds import BINDINGS, CLUSTER_BINDINGS, stored_binding
 from kafila.reconcile.karmada.withdrawals import EVENT_APPROVED, hold
+from kafila.reconcile.low_priority import carry_out
 from kafila.registry import Registry
 
 AGAIN: Final = 5.0  # seconds between two counts of the same taints, at least
@@ -120,17 +122,20 @@ class EvictionGuard:
             return
         self._is_stale = False
         found: dict[str, set[Key]] = {}
-        entries = [e for each in (BINDINGS, CLUSTER_BINDINGS) for e in self._registry.cache.resource(each).entries()]
-        for index, entry in enumerate(entries):
-            if index % AT_ONCE == AT_ONCE - 1:
-                await asyncio.sleep(0)
-            binding = stored_binding(entry)
-            for name in target_names(binding["spec"]) & tainted.keys():
-                if self._leaves(binding, tainted[name]):
-                    found.setdefault(name, set()).add(entry.key)
+        await carry_out(self._finding(tainted, found))
         if of == self._of:
             for name, left in self._leaving.items():
                 found.setdefault(name, set()).update(left)
         self._of, self._leaving = of, found
         ended = loop.time()
         self._next = ended + max(AGAIN, SHARE * (ended - began))
+
+    def _finding(self, tainted: Mapping[str, Cluster], found: dict[str, set[Key]]) -> Chunks:
+        entries = [e for each in (BINDINGS, CLUSTER_BINDINGS) for e in self._registry.cache.resource(each).entries()]
+        for index, entry in enumerate(entries):
+            if index % AT_ONCE == AT_ONCE - 1:
+                yield
+            binding = stored_binding(entry)
+            for name in target_names(binding["spec"]) & tainted.keys():
+                if self._leaves(binding, tainted[name]):
+                    found.setdefault(name, set()).add(entry.key)

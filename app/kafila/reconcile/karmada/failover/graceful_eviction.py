@@ -24,7 +24,7 @@ class GracefulEviction(QueueController[Key]):
     name = "gracefulEviction"
 
     def __init__(self, registry: Registry, recorder: Recorder, timeout: float) -> None:
-        super().__init__(registry.cache, "graceful-eviction", concurrency=4)
+        super().__init__(registry.cache, "graceful-eviction", concurrency=4, unhurried=True)
         self._recorder = recorder
         self._registry = registry
         self._kinds = Kinds(registry)

@@ -20,12 +20,13 @@ from kafila.placement.failover.taints import no_execute, toleration_left
 from kafila.placement.spec import target_names
 from kafila.placement.types import Binding, Cluster
 from kafila.placement.withdrawal import APPROVED, Limits, is_approved
-from kafila.reconcile.chunks import Chunks, in_chunks
+from kafila.reconcile.chunks import Chunks
 from kafila.reconcile.controller import QueueController
 from kafila.reconcile.events import Recorder
 from kafila.reconcile.karmada.binding_events import record_for_binding
 from kafila.reconcile.karmada.clusters import Clusters
 from kafila.reconcile.karmada.kinds import BINDINGS, CLUSTER_BINDINGS, CLUSTERS, OPTIONS, Kinds, stored_binding
+from kafila.reconcile.low_priority import carry_out
 from kafila.reconcile.queue import Requeue
 from kafila.registry import Registry
 from kafila.watch import Entry, Event, needles
@@ -49,7 +50,7 @@ class Stay(NamedTuple):
 LOOK: Final = Stay(
     Key("", "", ""), ""
 )  # the key that says: look for bindings in clusters that changed, or are held no more
-AT_ONCE_ASKED: Final = 500  # times that a binding is asked about a cluster before others get the event loop
+AT_ONCE_ASKED: Final = 100  # times that a binding is asked about a cluster before others get the event loop
 
 
 @final
@@ -66,7 +67,7 @@ class TaintManager(QueueController[Stay]):
         rates: Rates,
         limits: Limits,
     ) -> None:
-        super().__init__(registry.cache, "taint-eviction", concurrency=4)
+        super().__init__(registry.cache, "taint-eviction", concurrency=4, unhurried=True)
         self._recorder = recorder
         self._clusters = clusters
         self._gates = gates
@@ -200,7 +201,7 @@ class TaintManager(QueueController[Stay]):
         released = await self._guard.released()
         names, self._changed = self._changed | released, set()
         try:
-            await in_chunks(self._enqueueing_bindings_in(names))
+            await carry_out(self._enqueueing_bindings_in(names))
         except BaseException:
             self._changed |= names
             raise

@@ -41,7 +41,7 @@ from kafila.reconcile.karmada.scheduler.decision_records import DecisionRecorder
 from kafila.reconcile.karmada.scheduler.priority import Priorities
 from kafila.reconcile.karmada.withdrawals import PolicyGuard
 from kafila.registry import Registry
-from kafila.watch import Entry, Event
+from kafila.watch import Entry, Event, needles
 
 from .attached_bindings import AttachedBindings
 from .changes import Changed, EnqueueReason, OwnWrites, is_marked_alike, what_changed
@@ -59,6 +59,7 @@ from .templates import StoredPolicies, StoredTemplates
 from .unselected import Unselected
 from .write_status import StatusWriter
 
+_EVICTED = needles.field("gracefulEvictionTasks")
 STATUS_DELAY = 0.05  # seconds: statuses of several members are added up in one write
 
 
@@ -155,6 +156,7 @@ class TemplateController:
         await in_chunks(self._enqueueing_all())  # a binding whose Works are not all known would get others
         await self._revisions.collect()
         self.queue.start()
+        self._bound.queue.start()
         self._deletion.start()
         self._unselected.queue.start()
         self._asking_again.start()
@@ -166,6 +168,7 @@ class TemplateController:
     async def stop(self) -> None:
         await self._asking_again.stop()
         await self._unselected.queue.stop()
+        await self._bound.queue.stop()
         await self.queue.stop()
         await self._deletion.stop()
         self._scheduler.close()
@@ -262,7 +265,7 @@ class TemplateController:
         elif self._own.hides(event.key, event.revision):
             return
         elif event.old is None or event.old.meta.generation != event.new.meta.generation:
-            self._bound.enqueue(event.new)
+            self._bound.enqueue(event.new, first=_leaves_a_cluster(event))
 
     def _observe_work(self, event: Event) -> None:
         if self._own.hides(event.key, event.revision):
@@ -358,3 +361,8 @@ class TemplateController:
             await self._attached.run(kind, key, why, shares)
             raise
         await self._attached.run(kind, key, why, shares)
+
+
+def _leaves_a_cluster(event: Event) -> bool:
+    """Evictions come by the thousand, and what users change goes before each; but who has to leave does not wait for a relist."""
+    return any(entry is not None and entry.mentions(_EVICTED) for entry in (event.old, event.new))

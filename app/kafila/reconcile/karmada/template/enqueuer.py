@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
-from typing import final
+from collections.abc import Iterable
+from typing import NamedTuple, final
 
 from kafila.catalog.catalog import Catalog
 from kafila.core.resources import split_api_version
@@ -11,8 +11,11 @@ from kafila.placement import constants
 from kafila.placement.cluster_affinity import served_kinds
 from kafila.placement.spec import target_names
 from kafila.placement.types import Cluster
+from kafila.reconcile.chunks import Chunks
 from kafila.reconcile.karmada.indexes import template_key_of
 from kafila.reconcile.karmada.kinds import BINDINGS, CLUSTER_BINDINGS, stored_binding
+from kafila.reconcile.low_priority import carry_out
+from kafila.reconcile.queue import WorkQueue
 from kafila.watch import Cache, Entry, Event, needles
 
 from .template_queue import TemplateQueue
@@ -20,30 +23,39 @@ from .template_queue import TemplateQueue
 _GROUPS = needles.field("workloadAffinityGroups")
 
 
+class Around(NamedTuple):
+    """Bindings around which something has changed: all of them, those of a namespace, of templates of some resources, or that failed
+    for a reason.
+    """
+
+    namespace: str = ""
+    resources: frozenset[str] | None = None
+    failed: str = ""
+
+
 @final
 class Enqueuer:
+    """Where many bindings are concerned, they are found in turns of low priority: thousands at once would hold the event loop."""
+
     def __init__(self, cache: Cache, catalog: Catalog, templates: TemplateQueue) -> None:
         self._cache = cache
         self._catalog = catalog
         self._templates = templates
-        self.rounds = 0  # how often all of them, or all of some kinds, were enqueued
+        self.rounds = 0  # how often all of them, or all of some kinds, were to be enqueued
+        self.queue: WorkQueue[Around] = WorkQueue("resource-template-again", self._enqueue_around, unhurried=True)
 
-    def enqueue(self, binding: Entry, background: bool = False) -> None:
+    def enqueue(self, binding: Entry, background: bool = False, first: bool = False) -> None:
         key = template_key_of(binding, self._catalog)
         if key is not None:
-            self._templates.enqueue(key, background=background)
+            self._templates.enqueue(key, background=background, first=first)
 
     def enqueue_all(self, namespace: str = "") -> None:
         self.rounds += 1
-        for binding in self._bindings(namespace):
-            self.enqueue(binding, background=True)
+        self.queue.add(Around(namespace))
 
-    def enqueue_kinds(self, resources: Container[str]) -> None:
+    def enqueue_kinds(self, resources: Iterable[str]) -> None:
         self.rounds += 1
-        for binding in self._bindings():
-            key = template_key_of(binding, self._catalog)
-            if key is not None and key.resource in resources:
-                self._templates.enqueue(key, background=True)
+        self.queue.add(Around(resources=frozenset(resources)))
 
     def enqueue_newly_served(self, old: Cluster, new: Cluster) -> None:
         """A member serves kinds that it did not serve before."""
@@ -53,10 +65,7 @@ class Enqueuer:
 
     def enqueue_failed(self, reason: str, namespace: str = "") -> None:
         """What could not be scheduled for that reason may be scheduled now."""
-        needle = needles.text(reason)
-        for binding in self._bindings(namespace):
-            if binding.mentions(needle):
-                self.enqueue(binding, background=True)
+        self.queue.add(Around(namespace, failed=reason))
 
     def enqueue_peers(self, event: Event) -> None:
         """A workload left a cluster: those that stay away from it, or go where it is, may fit somewhere now."""
@@ -69,7 +78,19 @@ class Enqueuer:
         ):
             self.enqueue_failed(constants.REASON_NO_CLUSTER_FIT, event.key.namespace)
 
-    def _bindings(self, namespace: str = "") -> Iterator[Entry]:
-        """Of both scopes; of one namespace where it is given."""
+    async def _enqueue_around(self, around: Around) -> None:
+        await carry_out(self._enqueueing(around))
+
+    def _enqueueing(self, around: Around) -> Chunks:
+        needle = needles.text(around.failed) if around.failed else None
         for resource in (BINDINGS, CLUSTER_BINDINGS):
-            yield from self._cache.resource(resource).entries(namespace)
+            for chunk in self._cache.resource(resource).chunks(around.namespace):
+                for binding in chunk:
+                    if needle is None or binding.mentions(needle):
+                        self._enqueue_of(binding, around.resources)
+                yield
+
+    def _enqueue_of(self, binding: Entry, resources: frozenset[str] | None) -> None:
+        key = template_key_of(binding, self._catalog)
+        if key is not None and (resources is None or key.resource in resources):
+            self._templates.enqueue(key, background=True)

@@ -25,14 +25,21 @@ class TemplateQueue:
         )
 
     def enqueue(
-        self, key: Key, why: EnqueueReason = EnqueueReason.DEPENDENCY, background: bool = False, after: float = 0
+        self,
+        key: Key,
+        why: EnqueueReason = EnqueueReason.DEPENDENCY,
+        background: bool = False,
+        after: float = 0,
+        first: bool = False,
     ) -> None:
-        """``background``: behind what users change now; ``after``: in so many seconds."""
+        """``background``: behind what users change now; ``first``: behind that too, and before all else that is; ``after``: in so
+        many seconds.
+        """
         self.keep(key, why)
         if after:
-            self.queue.add_after(key, after, background)
+            self.queue.add_after(key, after, background, first)
         else:
-            self.queue.add(key, background)
+            self.queue.add(key, background, first)
 
     def keep(self, key: Key, why: EnqueueReason) -> None:
         """A reason that holds for the next run as well, whoever enqueues it."""
