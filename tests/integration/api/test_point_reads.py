@@ -225,7 +225,7 @@ HEADS = {
     "JSON": ["Accept: application/json"],
     "anything": ["Accept: */*"],
     "nothing said": ["User-Agent: tester/1.0"],
-    "kubectl": ["Accept: application/json", "User-Agent: kubectl/v1.36.3", "Accept-Encoding: gzip"],
+    "kubectl": ["Accept: application/json", "User-Agent: kubectl/v1", "Accept-Encoding: gzip"],
     "Table": ["Accept: application/json;as=Table;v=v1;g=meta.k8s.io,application/json"],
     "metadata": ["Accept: application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io"],
     "protobuf": ["Accept: application/vnd.kubernetes.protobuf"],
