@@ -19,7 +19,7 @@ from weakref import WeakKeyDictionary
 from .chunks import Chunks
 
 PAUSE: Final = 0.02  # seconds between two turns while something new is worked on: low priority goes on, slowly
-RECENT: Final = 1.0  # seconds after something new was worked on
+RECENT: Final = 0.05  # seconds after something new was worked on: longer ones hold up what is new itself waits for at a start
 SHARE: Final = (
     2  # so many times as long as low priority had the loop others have it afterwards, when new changes are recent
 )
