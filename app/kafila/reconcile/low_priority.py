@@ -2,7 +2,7 @@
 
 All queues of an event loop share it, and whoever goes through very much in steps. Every turn of the loop begins one key of low priority
 at most, so that whoever else wants the loop waits for one of them and not for a hundred. While new changes are worked on, turns come with
-pauses in between; and for a while after the last one, when the next may come at any moment, low priority takes a third of the loop's time.
+pauses in between; and for a moment after the last one, when the next step of a change may come, low priority takes a third of the loop's time.
 The queues take turns too: no member's keys wait for those of another. Among them, what is in a hurry goes first.
 """
 
@@ -19,7 +19,8 @@ from weakref import WeakKeyDictionary
 from .chunks import Chunks
 
 PAUSE: Final = 0.02  # seconds between two turns while something new is worked on: low priority goes on, slowly
-RECENT: Final = 0.05  # seconds after something new was worked on: longer ones hold up what is new itself waits for at a start
+# seconds after something new was worked on; what is new itself waits for low priority at a start, and would be held up by longer ones
+RECENT: Final = 0.05
 SHARE: Final = (
     2  # so many times as long as low priority had the loop others have it afterwards, when new changes are recent
 )
