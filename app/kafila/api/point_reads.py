@@ -22,6 +22,7 @@ from kafila.flowcontrol.configuration import ClassifiedFlow
 from kafila.flowcontrol.fairness import Fairness, Seat
 from kafila.registry import Registry, User
 from kafila.registry.codec import wire_bytes
+from kafila.watch import Entry
 
 from . import metrics, seats
 from .aggregating import ExtensionProxy
@@ -37,6 +38,9 @@ _METHOD, _VERSION, _END = b"GET ", b" HTTP/1.1\r\n", b"\r\n\r\n"
 _PATH: Final = re.compile(
     rb"/[\w.:/~@-]{1,1024}"
 )  # which means what it says: nothing is encoded, and no parameters come
+_AROUND: Final = 1024  # bytes of kind and apiVersion, at most
+MOST: Final = CHUNK - _AROUND  # bytes of an object; what is longer is sent in pieces
+MOST_ZIPPED: Final = GZIP_MINIMUM - _AROUND  # where the client takes what is zipped
 _CONTENT: Final = b"cache-control: no-cache, private\r\ncontent-type: application/json\r\ncontent-length: "
 
 
@@ -163,7 +167,7 @@ class PointReads:
         if app.extension_proxy is not None and app.extension_proxy.routes.of(target.group, target.version):
             return False
         read.target, read.kind = target, kind
-        if not self._is_allowed(read):
+        if self._stored(read) is None or not self._is_allowed(read):
             return False
         flow = None
         if app.fairness is not None:
@@ -204,6 +208,14 @@ class PointReads:
             return True
         return not app.authorizer.asks_others and app.authorizer.decide(attributes_of(read, False)).allowed
 
+    def _stored(self, read: PointRead) -> Entry | None:
+        """What there is, where that is answered in one piece as it is. Asked first too: else storage would be asked twice."""
+        target = read.target
+        entry = self._app.registry.cache.get(read.kind.kind.resource, target.namespace, target.name)
+        if entry is None or len(entry.body) > (MOST_ZIPPED if read.head.zipped else MOST):
+            return None
+        return entry
+
     async def _answer(self, read: PointRead) -> None:
         seat, fairness = read.seat, self._app.fairness
         try:
@@ -231,14 +243,11 @@ class PointReads:
 
     async def _found(self, read: PointRead) -> list[bytes] | None:
         """The answer; None when it is no plain one."""
-        registry, kind, target = self._app.registry, read.kind.kind, read.target
-        await registry.wait_for_consistent_read()
-        entry = registry.cache.get(kind.resource, target.namespace, target.name)
+        await self._app.registry.wait_for_consistent_read()
+        entry = self._stored(read)
         if entry is None or not read.way.can_write():
             return None
-        body = wire_bytes(kind, entry)
-        if len(body) > CHUNK or (read.head.zipped and len(body) >= GZIP_MINIMUM):
-            return None
+        body = wire_bytes(read.kind.kind, entry)
         answer = [_CONTENT, str(len(body)).encode(), b"\r\naudit-id: ", new_uid().encode(), b"\r\n"]
         if read.seat is not None:
             for name, value in read.seat.flow.headers:

@@ -260,6 +260,27 @@ async def test_who_asks_again_in_the_same_words_goes_this_way(doors: Doors) -> N
         assert doors.ordinary == before + 2, "another head"
 
 
+async def test_what_cannot_be_answered_this_way_is_asked_for_once(
+    doors: Doors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is absent, or is sent in pieces, is known before storage is asked what is newest."""
+    client = await doors.connect()
+    zipping = ("Accept: application/json", "Accept-Encoding: gzip")
+    asked, head = 0, doors.api.store.head
+
+    async def counted() -> int:
+        nonlocal asked
+        asked += 1
+        return await head()
+
+    monkeypatch.setattr(doors.api.store, "head", counted)
+    for headers, name in ((zipping, "long"), (zipping, "longer"), ((), "longer"), ((), "none")):
+        await client.ask(request(WARM, *headers))
+        before = asked
+        await client.ask(request(f"{MAPS}/{name}", *headers))
+        assert asked == before + 1, name
+
+
 async def test_a_path_that_was_never_seen_is_looked_at_as_any_other(doors: Doors) -> None:
     """The head says nothing about what a request may: each path is authorized by itself."""
     client = await doors.connect(READER)
