@@ -11,6 +11,7 @@ from typing import Final, final
 
 _LONGEST: Final = 8192  # bytes of a request's head
 _PATIENCE: Final = 5.0  # seconds until it is there
+MOST: Final = 32  # connections at a time: kubelets open one, and what comes beside these is closed
 _ALIVE: Final = frozenset({"/healthz", "/livez"})
 _READY: Final = "/readyz"
 
@@ -21,6 +22,7 @@ class Health:
 
     def __init__(self) -> None:
         self.ready = False
+        self._open = 0
         self._server: asyncio.Server | None = None
 
     async def serve(self, host: str, port: int) -> int:
@@ -34,6 +36,10 @@ class Health:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One request of a connection."""
+        if self._open >= MOST:
+            writer.close()
+            return
+        self._open += 1
         try:
             # what is not HTTP, is cut short or takes too long gets no answer
             with contextlib.suppress(OSError, ValueError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
@@ -43,6 +49,7 @@ class Health:
                     writer.write(self._answer(method, target.partition("?")[0]))
                     await writer.drain()
         finally:
+            self._open -= 1
             writer.close()
 
     def _answer(self, method: str, path: str) -> bytes:

@@ -68,7 +68,7 @@ def client_certificates(authorities: Callable[[], frozenset[bytes]] | None = Non
         user = user_of(peer.certificate)
         if user is None:  # it names nobody, and whoever shows it does not mean to be nobody
             raise InvalidCredential("x509: subject without a usable common name")
-        check_life((peer.certificate, *peer.chain), time.time())
+        check_life(peer.chain or (peer.certificate,), time.time())
         return user
 
     return authenticate

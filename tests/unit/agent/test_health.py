@@ -67,3 +67,17 @@ async def test_what_is_not_http_gets_no_answer(asked: Asked, sent: bytes) -> Non
 async def test_who_says_nothing_is_not_waited_for(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(health, "_PATIENCE", 0.05)
     assert await asked.answer(b"GET /healthz") == b""
+
+
+async def test_who_opens_very_many_connections_gets_no_more(asked: Asked) -> None:
+    """Who has asked nothing holds a place until his time is over; whoever comes beside them all is closed at once."""
+    silent = [await asyncio.open_connection("127.0.0.1", asked.port) for _ in range(health.MOST)]
+    try:
+        assert await asked.answer(b"GET /healthz HTTP/1.1\r\n\r\n") == b""
+    except ConnectionResetError:
+        pass  # the same, where the request had come by then
+    for reader, writer in silent:
+        writer.write(b"GET /healthz HTTP/1.1\r\n\r\n")
+        assert (await reader.read()).startswith(b"HTTP/1.1 200 OK\r\n")
+        writer.close()
+    assert await asked.status("/healthz") == 200
